@@ -1,0 +1,61 @@
+// The mount table as the kernel shows it, read without touching a mount. Source: proc_pid_mountinfo(5).
+import { readFileSync } from 'node:fs'
+import type { Pid } from '../native/types.js'
+
+export interface Mount {
+  readonly mountId: number
+  /** `major:minor` of the file system. */
+  readonly device: string
+  /** The folder of the file system that is shown, `/` unless it is a bind mount of a part. */
+  readonly root: string
+  readonly mountpoint: string
+  /** As `fuse` or `fuse.sshfs`. */
+  readonly type: string
+  readonly source: string
+  readonly superOptions: string
+}
+
+/** All mounts of a process's namespace, in the order they were made. @throws if the process is gone */
+export function readMounts(pid: Pid | 'self' = 'self'): Mount[] {
+  return parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'))
+}
+
+/** The FUSE mounts among them. The mount of `fusectl` is not one. */
+export const readFuseMounts = (pid: Pid | 'self' = 'self'): Mount[] => readMounts(pid).filter((m) => isFuse(m.type))
+
+export const isFuse = (type: string): boolean => /^fuse(blk)?(\.|$)/.test(type)
+
+export function parseMountinfo(text: string): Mount[] {
+  const mounts: Mount[] = []
+  for (const line of text.split('\n')) {
+    const dash = line.indexOf(' - ')
+    if (dash < 0) continue
+    const [mountId = '', , device = '', root = '', mountpoint = ''] = line.slice(0, dash).split(' ')
+    const [type = '', source = '', superOptions = ''] = line.slice(dash + 3).split(' ')
+    mounts.push({
+      mountId: Number(mountId),
+      device,
+      root: unescape(root),
+      mountpoint: unescape(mountpoint),
+      type: unescape(type),
+      source: unescape(source),
+      superOptions,
+    })
+  }
+  return mounts
+}
+
+/** The kernel writes space, tab, newline and backslash as three octal digits. Names are bytes: UTF-8 is put together again. */
+function unescape(text: string): string {
+  if (!text.includes('\\')) return text
+  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+}
+
+/**
+ * The number of a file system's FUSE connection, the name of its folder in fusectl: the kernel's dev_t in decimal,
+ * which for the anonymous device `0:44` is 44. Source: fs/fuse/control.c, fuse_ctl_add_conn.
+ */
+export function connectionOf(device: string): number {
+  const [major = 0, minor = 0] = device.split(':').map(Number)
+  return major * (1 << 20) + minor
+}

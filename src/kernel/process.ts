@@ -1,0 +1,97 @@
+// Processes as procfs shows them. Nothing here follows a link of another process, which could lead onto a mount.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import type { Pid, RemoteFd } from '../native/types.js'
+
+/**
+ * When a process was started, in clock ticks since boot, as text: with its pid it names a process for good.
+ * Null if it is gone or a zombie. Source: proc_pid_stat(5), fields 3 and 22.
+ */
+export function startTimeOf(pid: Pid): string | null {
+  const text = readOr(`/proc/${pid}/stat`)
+  if (text === null) return null
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null)
+}
+
+export interface ProcessIdentity {
+  readonly pid: Pid
+  readonly startTime: string
+}
+
+/** True while this very process runs; a later one with the same pid does not count. */
+export const isAlive = ({ pid, startTime }: ProcessIdentity): boolean => startTimeOf(pid) === startTime
+
+/** The argv a process shows. Empty for a zombie, a kernel thread or one that is gone. */
+export function argvOf(pid: Pid): string[] {
+  const text = readOr(`/proc/${pid}/cmdline`)
+  return text ? text.replace(/\0$/, '').split('\0') : []
+}
+
+/** The children of all threads of a process. Needs CONFIG_PROC_CHILDREN. Source: proc_pid_task_children(5). */
+export function childrenOf(pid: Pid | 'self'): Pid[] {
+  const children: Pid[] = []
+  for (const tid of namesIn(`/proc/${pid}/task`)) {
+    const text = readOr(`/proc/${pid}/task/${tid}/children`) ?? ''
+    for (const child of text.split(' ')) if (child) children.push(Number(child) as Pid)
+  }
+  return children
+}
+
+/** A process and all that descend from it, parents first. */
+export function familyOf(pid: Pid): Pid[] {
+  const family = [pid]
+  for (let i = 0; i < family.length; i++) {
+    const member = family[i]
+    if (member !== undefined) family.push(...childrenOf(member))
+  }
+  return family
+}
+
+export interface FuseFd {
+  readonly fd: RemoteFd
+  /** The connection it serves; null before the mount, and where the kernel does not tell (before 6.18). */
+  readonly connection: number | null
+}
+
+/**
+ * The descriptors of a process that are open files of the FUSE device.
+ * Source: the link's text, and `fuse_connection` of fdinfo (fs/fuse/dev.c, fuse_dev_show_fdinfo).
+ */
+export function fuseFdsOf(pid: Pid): FuseFd[] {
+  const found: FuseFd[] = []
+  for (const name of namesIn(`/proc/${pid}/fd`)) {
+    if (!/\/fuse$/.test(linkText(`/proc/${pid}/fd/${name}`))) continue
+    const info = readOr(`/proc/${pid}/fdinfo/${name}`)
+    // A descriptor of a regular file that happens to be named so lies on another file system than the device.
+    if (info === null) continue
+    const connection = /^fuse_connection:\s*(\d+)/m.exec(info)?.[1]
+    found.push({ fd: Number(name) as RemoteFd, connection: connection === undefined ? null : Number(connection) })
+  }
+  return found
+}
+
+/** What the tasks of a process wait for in the kernel, as function names. Source: proc_pid_wchan(5). */
+export const waitChannelsOf = (pid: Pid): string[] =>
+  namesIn(`/proc/${pid}/task`).map((tid) => readOr(`/proc/${pid}/task/${tid}/wchan`) ?? '')
+
+const readOr = (path: string): string | null => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return null
+  }
+}
+const namesIn = (path: string): string[] => {
+  try {
+    return readdirSync(path)
+  } catch {
+    return []
+  }
+}
+const linkText = (path: string): string => {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
