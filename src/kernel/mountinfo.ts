@@ -35,18 +35,18 @@ export function parseMountinfo(text: string): Mount[] {
     mounts.push({
       mountId: Number(mountId),
       device,
-      root: unescape(root),
-      mountpoint: unescape(mountpoint),
-      type: unescape(type),
-      source: unescape(source),
+      root: unescapeOctal(root),
+      mountpoint: unescapeOctal(mountpoint),
+      type: unescapeOctal(type),
+      source: unescapeOctal(source),
       superOptions,
     })
   }
   return mounts
 }
 
-/** The kernel writes space, tab, newline and backslash as three octal digits. Names are bytes: UTF-8 is put together again. */
-function unescape(text: string): string {
+/** The kernel writes space, tab, newline, backslash and # as three octal digits, all other bytes as they are. */
+function unescapeOctal(text: string): string {
   if (!text.includes('\\')) return text
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }

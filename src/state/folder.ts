@@ -1,0 +1,190 @@
+// The state folder: one folder a mount, under /run/keepmount for root and $XDG_RUNTIME_DIR/keepmount for others;
+// KEEPMOUNT_STATE_DIR names another place.
+//
+//   /run/keepmount/        0700
+//     NAME/                0700
+//       lock               held by the living supervisor (flock: the kernel drops it with the process)
+//       state.json         0600, replaced whole
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { KeepmountError } from '../errors/error.js'
+import { failedWith } from '../native/error.js'
+import { lockFile } from '../native/process.js'
+import { type MountRecord, recordSchema } from './record.js'
+
+/** Where the state of all mounts of this user is. @throws KeepmountError STATE_FOLDER_UNUSABLE */
+export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+  const runtime = env.XDG_RUNTIME_DIR
+  if (env.KEEPMOUNT_STATE_DIR) return env.KEEPMOUNT_STATE_DIR
+  if (userInfo().uid === 0) return '/run/keepmount'
+  if (runtime) return join(runtime, 'keepmount')
+  throw new KeepmountError('STATE_FOLDER_UNUSABLE', {
+    folder: '$XDG_RUNTIME_DIR/keepmount',
+    reason: 'XDG_RUNTIME_DIR is not set',
+  })
+}
+
+/** A mount's folder while this process has its lock. */
+export class StateFolder {
+  private constructor(
+    readonly path: string,
+    private readonly lock: number,
+  ) {}
+
+  /**
+   * Makes the folder of `name` if need be and takes its lock.
+   * @returns null if another process has the lock
+   * @throws KeepmountError STATE_FOLDER_UNUSABLE
+   */
+  static acquire(name: string, root = stateRoot()): StateFolder | null {
+    const path = join(root, name)
+    try {
+      privateFolder(root)
+      // The owner of a lock removes its folder at the end: a lock on a removed file is none, so look again.
+      for (;;) {
+        privateFolder(path)
+        const lock = openSync(join(path, 'lock'), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+        if (!lockFile(lock)) {
+          closeSync(lock)
+          return null
+        }
+        if (isStill(join(path, 'lock'), lock)) return new StateFolder(path, lock)
+        closeSync(lock)
+      }
+    } catch (error) {
+      throw unusable(path, error)
+    }
+  }
+
+  /** @throws KeepmountError STATE_FILE_BROKEN */
+  read(): MountRecord | null {
+    return readRecord(this.path)
+  }
+
+  /** Replaces the record whole: a reader sees the old one or the new one. */
+  write(record: MountRecord): void {
+    const next = join(this.path, 'state.json.new')
+    try {
+      writeFileSync(next, JSON.stringify(record), { mode: 0o600 })
+      renameSync(next, join(this.path, 'state.json'))
+    } catch (error) {
+      throw unusable(this.path, error)
+    }
+  }
+
+  /** Removes the folder and gives the lock back. */
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true })
+    closeSync(this.lock)
+  }
+
+  /** Gives the lock back and leaves the record. */
+  release(): void {
+    closeSync(this.lock)
+  }
+}
+
+export interface KnownMount {
+  readonly name: string
+  readonly folder: string
+  /** Null if there is a folder but no record yet, or one that cannot be read. */
+  readonly record: MountRecord | null
+  /** Why the record cannot be read. */
+  readonly problem: KeepmountError | null
+}
+
+/** All mounts that have a folder, without taking a lock. A broken record is the problem of its mount alone. */
+export function knownMounts(root = stateRoot()): KnownMount[] {
+  let names: string[]
+  try {
+    names = readdirSync(root)
+  } catch (error) {
+    if (failedWith(error, 'ENOENT')) return []
+    throw unusable(root, error)
+  }
+  return names.sort().map((name) => {
+    const folder = join(root, name)
+    try {
+      return { name, folder, record: readRecord(folder), problem: null }
+    } catch (error) {
+      if (!(error instanceof KeepmountError)) throw error
+      return { name, folder, record: null, problem: error }
+    }
+  })
+}
+
+/** The known mount with this name or mountpoint. */
+export function findMount(target: string, root = stateRoot()): KnownMount | undefined {
+  const known = knownMounts(root)
+  return known.find(({ name }) => name === target) ?? known.find(({ record }) => record?.mount?.mountpoint === target)
+}
+
+function readRecord(folder: string): MountRecord | null {
+  const file = join(folder, 'state.json')
+  let text: string
+  try {
+    const { uid, mode } = lstatSync(file)
+    if (uid !== userInfo().uid)
+      throw new KeepmountError('STATE_FILE_BROKEN', { file, reason: `it belongs to uid ${uid}` })
+    if (mode & 0o077) throw new KeepmountError('STATE_FILE_BROKEN', { file, reason: 'others may read or write it' })
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if (failedWith(error, 'ENOENT', 'ENOTDIR')) return null
+    throw error
+  }
+  const broken = (reason: string, cause?: unknown) =>
+    new KeepmountError('STATE_FILE_BROKEN', { file, reason }, { cause })
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw broken('it is not JSON', error)
+  }
+  const parsed = recordSchema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  throw broken(`${issue?.path.join('.') || 'the document'}: ${issue?.message}`, parsed.error)
+}
+
+function privateFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if (!failedWith(error, 'EEXIST')) throw error
+  }
+  const { uid, mode } = lstatSync(path)
+  if (!lstatSync(path).isDirectory()) throw new Error('it is not a folder')
+  if (uid !== userInfo().uid) throw new Error(`it belongs to uid ${uid}`)
+  if (mode & 0o077) throw new Error(`its mode is ${(mode & 0o777).toString(8)}: others may enter it`)
+}
+
+function isStill(path: string, fd: number): boolean {
+  try {
+    return statSync(path).ino === fstatSync(fd).ino
+  } catch {
+    return false
+  }
+}
+
+const unusable = (folder: string, error: unknown): KeepmountError =>
+  error instanceof KeepmountError
+    ? error
+    : new KeepmountError(
+        'STATE_FOLDER_UNUSABLE',
+        { folder, reason: error instanceof Error ? error.message : String(error) },
+        { cause: error },
+      )
