@@ -1,0 +1,15 @@
+// The three programs by name, as whole executables.
+import type { Arch } from '../native/arch.js'
+import { assemble, targets } from './assemble.js'
+import { elfExecutable } from './elf.js'
+import { holder } from './holder.js'
+import { launcher } from './launcher.js'
+import { prober } from './prober.js'
+import type { Program } from './program.js'
+
+export const programs = { holder, launcher, prober } as const satisfies Record<string, Program>
+export type ProgramName = keyof typeof programs
+
+/** The bytes of a static ELF64 executable, a few hundred. */
+export const imageOf = (name: ProgramName, arch: Arch): Buffer =>
+  elfExecutable(targets[arch].machine, Buffer.concat(assemble(programs[name], arch).map(({ bytes }) => bytes)))
