@@ -2,6 +2,8 @@
 // and never hands any out: who may ptrace it fetches them with pidfd_getfd. fd 1 is the other end of the same socket
 // pair: a later supervisor fetches that too, so there is no socket file and no name. Since both ends are open here, a
 // read never sees an end. Whatever arrives, it neither dies nor spins: a read that brings nothing is followed by a pause.
+// Only before it holds anything does it die with its parent: a supervisor that is killed before it could write the
+// holder's pid down leaves none behind.
 //
 //   command: | u32 op | u32 fd     | u64 token |
 //   answer:  | u32 op | i32 result | u64 token |      written into the same 16 bytes
@@ -45,6 +47,8 @@ const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
 const MSG_CMSG_CLOEXEC = 0x40000000
 const SIG_SETMASK = 2
+const SIGKILL = 9
+const PR_SET_PDEATHSIG = 1
 const PR_SET_NAME = 15
 const PR_SET_PTRACER = 0x59616d61
 const EBADF = 9
@@ -62,6 +66,7 @@ export const holder: Program = {
   rows: [
     ['store', 8, frame(SIGNAL_SET), -1],
     ['call', 'rt_sigprocmask', SIG_SETMASK, frame(SIGNAL_SET), 0, 8],
+    ['call', 'prctl', PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0],
     ['call', 'close_range', 2, 0xffff_ffff, 0],
     ['call', 'setsid'],
     // Only Yama has it: without, it would keep a later supervisor of the same user from ptrace access. -1: any process.
@@ -104,6 +109,7 @@ export const holder: Program = {
     ['label', 'hold'],
     ['move', 'answer', 'received'],
     ['ifBit', 'flags', MSG_CTRUNC_BIT, 'full'],
+    ['call', 'prctl', PR_SET_PDEATHSIG, 0, 0, 0, 0],
     ['goto', 'reply'],
     ['label', 'full'],
     ['call', 'close', 'received'],
