@@ -1,0 +1,304 @@
+// The holders of one supervisor: each channel is in all of them, so that any may die at any moment. One that dies, or
+// does not answer, is replaced: the new one gets its channels from the others, from the silent one itself, or from the
+// fallback, which is the daemon. Which descriptor a channel has in which holder is known here alone.
+import { fuseFdsOf, type ProcessIdentity } from '../kernel/process.js'
+import { closeFd } from '../native/descriptor.js'
+import { failedWith } from '../native/error.js'
+import { sameOpenFile } from '../native/process.js'
+import { syscall } from '../native/syscall.js'
+import type { Fd, Pid, RemoteFd } from '../native/types.js'
+import { leaveCgroup } from './cgroup.js'
+import { HolderError } from './error.js'
+import { Holder } from './holder.js'
+
+/** A channel that the holders keep; what it means is known to the one who gave it. */
+export interface HeldChannel {
+  readonly id: number
+}
+
+/** What a later supervisor needs to take up a holder. */
+export interface HolderRecord extends ProcessIdentity {
+  /** `fds[i]` is the holder's descriptor of `channels[i]`; -1 if it has not got it. */
+  readonly fds: readonly number[]
+}
+
+export interface Replacement {
+  /** The pid of the one that is gone now. */
+  readonly dead: Pid
+  readonly by: Holder
+  /** Channels that nobody had any more. */
+  readonly lost: readonly HeldChannel[]
+}
+
+/** A copy of a channel from elsewhere, which the group then closes; null if there is none. */
+export type Fallback = (held: HeldChannel) => Fd | null
+
+export interface HoldersOptions {
+  /** Shown as argument of each holder; unique to the supervisor's state, as the path of its folder is. */
+  readonly name: string
+  readonly deadlineMs?: number
+  /** Where a channel is that no holder has. */
+  readonly fallback?: Fallback
+  /** Called after each replacement, also one that `hold` or `drop` found necessary. */
+  readonly replaced?: (replacement: Replacement) => void
+}
+
+/** A holder and its descriptors. */
+interface Seat {
+  readonly holder: Holder
+  readonly fds: Map<HeldChannel, RemoteFd>
+}
+
+const MOST_ATTEMPTS = 3
+
+export class Holders {
+  private seats: Seat[] = []
+  private held: HeldChannel[] = []
+  private nextId = 0
+
+  private constructor(private readonly options: HoldersOptions) {}
+
+  /** @throws HolderError `unstartable`; none is left then */
+  static start(count: number, options: HoldersOptions): Holders {
+    const group = new Holders(options)
+    try {
+      for (let i = 0; i < count; i++) group.seats.push({ holder: group.startHolder(), fds: new Map() })
+      return group
+    } catch (error) {
+      group.end()
+      throw error
+    }
+  }
+
+  /**
+   * Takes up the holders of an earlier supervisor, as many as there are records (those of `findHolders` included, their
+   * `fds` empty). Its channels are what they hold, also what was not written down: those of the records first, in their
+   * order, then the others. A holder that has ended or is silent is replaced.
+   * @throws HolderError `unstartable`
+   */
+  static adopt(records: readonly HolderRecord[], options: HoldersOptions): Holders {
+    const group = new Holders(options)
+    const gone: HolderRecord[] = []
+    for (const record of records) {
+      try {
+        group.seats.push({ holder: Holder.adopt(record, options), fds: new Map() })
+      } catch (error) {
+        if (!(error instanceof HolderError)) throw error
+        gone.push(record)
+      }
+    }
+    group.recognize(records)
+    for (const record of gone) {
+      if (!group.seats.some(({ holder }) => isSameProcess(holder, record))) leaveCgroup(record)
+      group.refill(record.pid)
+    }
+    for (const { holder } of [...group.seats]) group.guard(holder, () => holder.ping())
+    group.complete()
+    group.held = group.held.filter((held) => group.seats.some(({ fds }) => fds.has(held)))
+    return group
+  }
+
+  /** All channels, in the order of `fds` in the records. */
+  get channels(): readonly HeldChannel[] {
+    return this.held
+  }
+
+  /** The holders that have not been found dead. */
+  living(): Holder[] {
+    return this.seats.map(({ holder }) => holder)
+  }
+
+  pids(): Pid[] {
+    return this.seats.map(({ holder }) => holder.pid)
+  }
+
+  records(): { pid: Pid; startTime: string; fds: number[] }[] {
+    return this.seats.map(({ holder: { pid, startTime }, fds }) => ({
+      pid,
+      startTime,
+      fds: this.held.map((held) => fds.get(held) ?? -1),
+    }))
+  }
+
+  /**
+   * Gives a copy of the channel to every holder; ours stays ours.
+   * @throws HolderError `unstartable` if one failed and no other could be started in its place
+   */
+  hold(channel: Fd): HeldChannel {
+    const held = { id: this.nextId++ }
+    this.held.push(held)
+    for (const { holder, fds } of [...this.seats])
+      this.guard(
+        holder,
+        () => fds.set(held, holder.hold(channel)),
+        (wanted) => (wanted === held ? duplicate(channel) : (this.options.fallback?.(wanted) ?? null)),
+      )
+    return held
+  }
+
+  /** A copy of the channel from whichever holder can give one. @throws HolderError `lost` */
+  take(held: HeldChannel): Fd {
+    const fd = this.find(held, this.seats)
+    if (fd === null) throw new HolderError('lost', null, `channel ${held.id}`)
+    return fd
+  }
+
+  /** Every holder closes the channel. */
+  drop(held: HeldChannel): void {
+    this.held = this.held.filter((other) => other !== held)
+    for (const { holder, fds } of [...this.seats]) {
+      const fd = fds.get(held)
+      fds.delete(held)
+      if (fd !== undefined) this.guard(holder, () => holder.drop(fd))
+    }
+  }
+
+  /**
+   * Starts a holder in the place of one that is dead or does not answer, gives it all channels, and ends the old one.
+   * @param fallback instead of the group's own
+   * @returns null if that pid is not one of the holders any more
+   * @throws HolderError `unstartable`
+   */
+  replace(dead: Pid, fallback = this.options.fallback): Replacement | null {
+    const old = this.seats.find(({ holder }) => holder.pid === dead)
+    if (old === undefined) return null
+    const { seat, lost } = this.filledSeat([...this.seats.filter((other) => other !== old), old], fallback)
+    this.seats = this.seats.map((each) => (each === old ? seat : each))
+    old.holder.kill()
+    return this.report({ dead, by: seat.holder, lost })
+  }
+
+  /** Ends all holders; what they hold is closed. */
+  end(): void {
+    for (const { holder } of this.seats) holder.end()
+    this.seats = []
+    this.held = []
+  }
+
+  /** Leaves all holders as they are, for a later supervisor. */
+  release(): void {
+    for (const { holder } of this.seats) holder.release()
+    this.seats = []
+  }
+
+  private startHolder(): Holder {
+    return Holder.start(this.options)
+  }
+
+  /** Does something with a holder; one that fails at it is replaced. */
+  private guard(holder: Holder, action: () => void, fallback = this.options.fallback): void {
+    try {
+      action()
+    } catch (error) {
+      if (!(error instanceof HolderError)) throw error
+      this.replace(holder.pid, fallback)
+    }
+  }
+
+  /** A new holder in the place of one that had no seat any more. */
+  private refill(dead: Pid): void {
+    const { seat, lost } = this.filledSeat(this.seats, this.options.fallback)
+    this.seats.push(seat)
+    this.report({ dead, by: seat.holder, lost })
+  }
+
+  private report(replacement: Replacement): Replacement {
+    this.options.replaced?.(replacement)
+    return replacement
+  }
+
+  /** A new holder with every channel that one of the sources or the fallback still has. */
+  private filledSeat(sources: Seat[], fallback: Fallback | undefined): { seat: Seat; lost: HeldChannel[] } {
+    for (let attempt = 1; ; attempt++) {
+      const seat: Seat = { holder: this.startHolder(), fds: new Map() }
+      try {
+        return { seat, lost: this.held.filter((held) => !this.fill(seat, held, sources, fallback)) }
+      } catch (error) {
+        // It can be killed as any other can.
+        seat.holder.kill()
+        if (!(error instanceof HolderError) || attempt === MOST_ATTEMPTS) throw error
+      }
+    }
+  }
+
+  private fill(seat: Seat, held: HeldChannel, sources: Seat[], fallback: Fallback | undefined): boolean {
+    const fd = this.find(held, sources) ?? fallback?.(held) ?? null
+    if (fd === null) return false
+    try {
+      seat.fds.set(held, seat.holder.hold(fd))
+      return true
+    } finally {
+      closeFd(fd)
+    }
+  }
+
+  /** A copy of a channel from the first that can give one. */
+  private find(held: HeldChannel, sources: readonly Seat[]): Fd | null {
+    for (const { holder, fds } of sources) {
+      const remote = fds.get(held)
+      if (remote === undefined) continue
+      try {
+        return holder.take(remote)
+      } catch (error) {
+        if (!(error instanceof HolderError)) throw error
+      }
+    }
+    return null
+  }
+
+  /** Finds out which channels the adopted holders have, and which of them are the same. */
+  private recognize(records: readonly HolderRecord[]): void {
+    for (const { fds } of records) if (fds.length > 0) this.channelNumber(fds.length - 1)
+    for (const { holder, fds } of this.seats) {
+      const listed = records.find((record) => isSameProcess(record, holder))?.fds ?? []
+      const present = fuseFdsOf(holder.pid).map(({ fd }) => fd)
+      for (const [i, fd] of listed.entries()) {
+        if (present.includes(fd as RemoteFd)) fds.set(this.channelNumber(i), fd as RemoteFd)
+      }
+    }
+    for (const seat of this.seats) {
+      for (const { fd } of fuseFdsOf(seat.holder.pid)) {
+        if ([...seat.fds.values()].includes(fd)) continue
+        const known = this.held.find((held) => !seat.fds.has(held) && this.isChannel(held, seat.holder.pid, fd))
+        seat.fds.set(known ?? this.channelNumber(this.held.length), fd)
+      }
+    }
+  }
+
+  private channelNumber(index: number): HeldChannel {
+    while (this.held.length <= index) this.held.push({ id: this.nextId++ })
+    return this.held[index] as HeldChannel
+  }
+
+  private isChannel(held: HeldChannel, pid: Pid, fd: RemoteFd): boolean {
+    return this.seats.some(({ holder, fds }) => {
+      const other = fds.get(held)
+      return other !== undefined && isSameFile(holder.pid, other, pid, fd)
+    })
+  }
+
+  /** Gives each holder what only others have: its supervisor may have died while it handed a channel out. */
+  private complete(): void {
+    for (const seat of [...this.seats]) {
+      for (const held of this.held) {
+        if (seat.fds.has(held)) continue
+        this.guard(seat.holder, () => this.fill(seat, held, this.seats, this.options.fallback))
+      }
+    }
+  }
+}
+
+const isSameProcess = (a: ProcessIdentity, b: ProcessIdentity): boolean =>
+  a.pid === b.pid && a.startTime === b.startTime
+
+function isSameFile(pid1: Pid, fd1: RemoteFd, pid2: Pid, fd2: RemoteFd): boolean {
+  try {
+    return sameOpenFile(pid1, fd1, pid2, fd2)
+  } catch (error) {
+    if (failedWith(error, 'ENOSYS', 'EPERM', 'ESRCH', 'EBADF')) return false
+    throw error
+  }
+}
+
+const F_DUPFD_CLOEXEC = 1030
+const duplicate = (fd: Fd): Fd => syscall('fcntl', `fd ${fd}`, fd, F_DUPFD_CLOEXEC, 0) as Fd
