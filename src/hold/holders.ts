@@ -17,8 +17,10 @@ export interface HeldChannel {
 }
 
 /** What a later supervisor needs to take up a holder. */
-export interface HolderRecord extends ProcessIdentity {
-  /** `fds[i]` is the holder's descriptor of `channels[i]`; -1 if it has not got it. */
+export interface HolderRecord {
+  readonly pid: number
+  readonly startTime: string
+  /** `fds[i]` is the holder's descriptor of `channels()[i]`; -1 if it has not got it. */
   readonly fds: readonly number[]
 }
 
@@ -34,8 +36,7 @@ export interface Replacement {
 export type Fallback = (held: HeldChannel) => Fd | null
 
 export interface HoldersOptions {
-  /** Shown as argument of each holder; unique to the supervisor's state, as the path of its folder is. */
-  readonly name: string
+  /** How long a holder may take to answer. */
   readonly deadlineMs?: number
   /** Where a channel is that no holder has. */
   readonly fallback?: Fallback
@@ -50,17 +51,24 @@ interface Seat {
 }
 
 const MOST_ATTEMPTS = 3
+const NOT_HELD = -1 as RemoteFd
 
 export class Holders {
   private seats: Seat[] = []
   private held: HeldChannel[] = []
   private nextId = 0
 
-  private constructor(private readonly options: HoldersOptions) {}
+  private constructor(
+    private readonly name: string,
+    private readonly options: HoldersOptions,
+  ) {}
 
-  /** @throws HolderError `unstartable`; none is left then */
-  static start(count: number, options: HoldersOptions): Holders {
-    const group = new Holders(options)
+  /**
+   * @param name shown as argument of each holder; unique to the supervisor's state, as the path of its folder is
+   * @throws HolderError `unstartable`; none is left then
+   */
+  static start(name: string, count: number, options: HoldersOptions = {}): Holders {
+    const group = new Holders(name, options)
     try {
       for (let i = 0; i < count; i++) group.seats.push({ holder: group.startHolder(), fds: new Map() })
       return group
@@ -71,43 +79,51 @@ export class Holders {
   }
 
   /**
-   * Takes up the holders of an earlier supervisor, as many as there are records (those of `findHolders` included, their
-   * `fds` empty). Its channels are what they hold, also what was not written down: those of the records first, in their
-   * order, then the others. A holder that has ended or is silent is replaced.
+   * Takes up the holders of an earlier supervisor (those of `findHolders` included, their `fds` empty). Its channels are
+   * what they hold, also what was not written down: those of the records first, in their order, then the others. A
+   * holder that has ended or is silent is replaced, and if there are fewer than `count`, others are started.
    * @throws HolderError `unstartable`
    */
-  static adopt(records: readonly HolderRecord[], options: HoldersOptions): Holders {
-    const group = new Holders(options)
-    const gone: HolderRecord[] = []
-    for (const record of records) {
+  static adopt(name: string, count: number, records: readonly HolderRecord[], options: HoldersOptions = {}): Holders {
+    const group = new Holders(name, options)
+    const ended: ProcessIdentity[] = []
+    for (const { pid, startTime } of records) {
+      const identity = { pid: pid as Pid, startTime }
       try {
-        group.seats.push({ holder: Holder.adopt(record, options), fds: new Map() })
+        group.seats.push({ holder: Holder.adopt(identity, options), fds: new Map() })
       } catch (error) {
         if (!(error instanceof HolderError)) throw error
-        gone.push(record)
+        ended.push(identity)
       }
     }
     group.recognize(records)
-    for (const record of gone) {
-      if (!group.seats.some(({ holder }) => isSameProcess(holder, record))) leaveCgroup(record)
-      group.refill(record.pid)
-    }
     for (const { holder } of [...group.seats]) group.guard(holder, () => holder.ping())
     group.complete()
+    for (const identity of ended) {
+      leaveCgroup(identity)
+      const { seat, lost } = group.addSeat()
+      group.report({ dead: identity.pid, by: seat.holder, lost })
+    }
+    while (group.seats.length < count) group.addSeat()
     group.held = group.held.filter((held) => group.seats.some(({ fds }) => fds.has(held)))
     return group
   }
 
   /** All channels, in the order of `fds` in the records. */
-  get channels(): readonly HeldChannel[] {
-    return this.held
+  channels(): HeldChannel[] {
+    return [...this.held]
   }
 
-  /** The holders that have not been found dead. */
-  living(): Holder[] {
+  /** All holders, also one that has died and is not replaced yet. The newest is the last. */
+  all(): Holder[] {
     return this.seats.map(({ holder }) => holder)
   }
 
+  living(): Holder[] {
+    return this.all().filter((holder) => holder.alive())
+  }
+
+  /** Of all holders. */
   pids(): Pid[] {
     return this.seats.map(({ holder }) => holder.pid)
   }
@@ -116,7 +132,7 @@ export class Holders {
     return this.seats.map(({ holder: { pid, startTime }, fds }) => ({
       pid,
       startTime,
-      fds: this.held.map((held) => fds.get(held) ?? -1),
+      fds: this.held.map((held) => fds.get(held) ?? NOT_HELD),
     }))
   }
 
@@ -136,11 +152,14 @@ export class Holders {
     return held
   }
 
-  /** A copy of the channel from whichever holder can give one. @throws HolderError `lost` */
-  take(held: HeldChannel): Fd {
-    const fd = this.find(held, this.seats)
-    if (fd === null) throw new HolderError('lost', null, `channel ${held.id}`)
-    return fd
+  /** A copy of the channel from whichever holder can give one; null if none has it. The caller closes it. */
+  take(held: HeldChannel): Fd | null {
+    return this.find(held, this.seats)
+  }
+
+  /** The descriptor of a channel in one of the holders; -1 if it has not got it. */
+  remoteFd(holder: Holder, held: HeldChannel): RemoteFd {
+    return this.seats.find((seat) => seat.holder === holder)?.fds.get(held) ?? NOT_HELD
   }
 
   /** Every holder closes the channel. */
@@ -163,9 +182,18 @@ export class Holders {
     const old = this.seats.find(({ holder }) => holder.pid === dead)
     if (old === undefined) return null
     const { seat, lost } = this.filledSeat([...this.seats.filter((other) => other !== old), old], fallback)
-    this.seats = this.seats.map((each) => (each === old ? seat : each))
+    this.seats = [...this.seats.filter((other) => other !== old), seat]
     old.holder.kill()
     return this.report({ dead, by: seat.holder, lost })
+  }
+
+  /** Starts as many holders anew, and ends the old ones with all they hold. @throws HolderError `unstartable` */
+  restart(): void {
+    const old = this.seats
+    const fresh = Holders.start(this.name, old.length, this.options)
+    this.seats = fresh.seats
+    this.held = []
+    for (const { holder } of old) holder.kill()
   }
 
   /** Ends all holders; what they hold is closed. */
@@ -182,7 +210,7 @@ export class Holders {
   }
 
   private startHolder(): Holder {
-    return Holder.start(this.options)
+    return Holder.start({ name: this.name, ...this.options })
   }
 
   /** Does something with a holder; one that fails at it is replaced. */
@@ -195,11 +223,10 @@ export class Holders {
     }
   }
 
-  /** A new holder in the place of one that had no seat any more. */
-  private refill(dead: Pid): void {
-    const { seat, lost } = this.filledSeat(this.seats, this.options.fallback)
-    this.seats.push(seat)
-    this.report({ dead, by: seat.holder, lost })
+  private addSeat(): { seat: Seat; lost: HeldChannel[] } {
+    const filled = this.filledSeat(this.seats, this.options.fallback)
+    this.seats.push(filled.seat)
+    return filled
   }
 
   private report(replacement: Replacement): Replacement {
@@ -288,8 +315,7 @@ export class Holders {
   }
 }
 
-const isSameProcess = (a: ProcessIdentity, b: ProcessIdentity): boolean =>
-  a.pid === b.pid && a.startTime === b.startTime
+const isSameProcess = (a: HolderRecord, b: ProcessIdentity): boolean => a.pid === b.pid && a.startTime === b.startTime
 
 function isSameFile(pid1: Pid, fd1: RemoteFd, pid2: Pid, fd2: RemoteFd): boolean {
   try {
