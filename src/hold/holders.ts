@@ -82,7 +82,7 @@ export class Holders {
    * Takes up the holders of an earlier supervisor (those of `findHolders` included, their `fds` empty). Its channels are
    * what they hold, also what was not written down: those of the records first, in their order, then the others. A
    * holder that has ended or is silent is replaced, and if there are fewer than `count`, others are started.
-   * @throws HolderError `unstartable`
+   * @throws HolderError `unstartable`, `forbidden`: then nothing has been changed
    */
   static adopt(name: string, count: number, records: readonly HolderRecord[], options: HoldersOptions = {}): Holders {
     const group = new Holders(name, options)
@@ -92,7 +92,10 @@ export class Holders {
       try {
         group.seats.push({ holder: Holder.adopt(identity, options), fds: new Map() })
       } catch (error) {
-        if (!(error instanceof HolderError)) throw error
+        if (!(error instanceof HolderError) || error.reason === 'forbidden') {
+          group.release()
+          throw error
+        }
         ended.push(identity)
       }
     }
