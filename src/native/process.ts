@@ -5,7 +5,6 @@ import type { Fd, Pid, RemoteFd } from './types.js'
 
 const PR_SET_CHILD_SUBREAPER = 36
 const KCMP_FILE = 0
-const WNOHANG = 1
 const LOCK_EX = 2
 const LOCK_NB = 4
 
@@ -22,23 +21,55 @@ export function sameOpenFile(pid1: Pid, fd1: number, pid2: Pid, fd2: RemoteFd | 
   return syscall('kcmp', `fd ${fd1} of pid ${pid1} and fd ${fd2} of pid ${pid2}`, pid1, pid2, KCMP_FILE, fd1, fd2) === 0
 }
 
-/** How a process ended: one of the two is a number. Unknown, both null, for one that was not our child. */
+/** How a process ended: one of the two is a number. Both are null where the kernel does not tell. */
 export interface Exit {
   readonly code: number | null
   readonly signal: number | null
 }
 
 /**
- * Reaps one child that has ended. Null if it runs on or is no child of ours. Only for children that Node did not
- * start: libuv waits for its own. Source: wait4(2).
+ * How a process that has ended did so; it is not reaped by this. For a child of ours by waitid(2), for any other by the
+ * PIDFD_GET_INFO ioctl (Linux 6.15 and later, once its parent has reaped it).
  */
-export function reap(pid: Pid): Exit | null {
-  if (rawSyscall('wait4', pid, status, WNOHANG, 0) !== pid) return null
-  const word = status.readInt32LE()
+export function exitOf(pidfd: Fd): Exit {
+  siginfo.fill(0)
+  if (rawSyscall('waitid', P_PIDFD, pidfd, siginfo, WEXITED | WNOHANG | WNOWAIT, 0) === 0) {
+    const status = siginfo.readInt32LE(SI_STATUS)
+    return siginfo.readInt32LE(SI_CODE) === CLD_EXITED ? { code: status, signal: null } : { code: null, signal: status }
+  }
+  pidfdInfo.fill(0)
+  pidfdInfo.writeBigUInt64LE(PIDFD_INFO_EXIT, 0)
+  const known =
+    rawSyscall('ioctl', pidfd, PIDFD_GET_INFO, pidfdInfo) === 0 && pidfdInfo.readBigUInt64LE(0) & PIDFD_INFO_EXIT
+  return known ? fromWaitStatus(pidfdInfo.readInt32LE(EXIT_CODE)) : { code: null, signal: null }
+}
+
+/**
+ * Reaps one child that has ended, so that no zombie stays. Only for children that Node did not start: libuv waits for
+ * its own. False if it runs on or is no child of ours. Source: wait4(2).
+ */
+export const reap = (pid: Pid): boolean => rawSyscall('wait4', pid, 0, WNOHANG, 0) === pid
+
+function fromWaitStatus(word: number): Exit {
   const signal = word & 0x7f
   return signal === 0 ? { code: (word >> 8) & 0xff, signal: null } : { code: null, signal }
 }
-const status = Buffer.alloc(8)
+
+// include/uapi/linux/wait.h, and siginfo_t as sigaction(2) has it
+const WNOHANG = 1
+const WEXITED = 4
+const WNOWAIT = 0x0100_0000
+const P_PIDFD = 3
+const CLD_EXITED = 1
+const SI_CODE = 8
+const SI_STATUS = 24
+const siginfo = Buffer.alloc(128)
+
+// include/uapi/linux/pidfd.h: struct pidfd_info of 64 bytes, exit_code its last field; _IOWR(PIDFS_IOCTL_MAGIC, 11, …)
+const PIDFD_GET_INFO = 0xc040ff0b
+const PIDFD_INFO_EXIT = 8n
+const EXIT_CODE = 60
+const pidfdInfo = Buffer.alloc(64)
 
 /** Takes the exclusive lock of an open file, which the kernel drops when we die. False if another has it. Source: flock(2). */
 export function lockFile(fd: number): boolean {

@@ -10,7 +10,7 @@ export interface EventFacts {
   crashed: { daemon_pid: number; code: number | null; signal: string | null; restart_in_ms: number | null }
   /** A later life has answered. `resent`: what was done with requests that the dead life had read. */
   revived: { daemon_pid: number; downtime_ms: number; resent: boolean; in_flight: string }
-  holder_replaced: { dead_pid: number; holder_pid: number; from: 'holder' | 'daemon' }
+  holder_replaced: { dead_pid: number; holder_pid: number }
   adopted: { daemon_pid: number | null; holders: number[]; previous_supervisor: number }
   gave_up: { reason: GiveUpReason; detail: string; action: string }
   /** The mount is gone because somebody wanted it so. */
@@ -22,6 +22,7 @@ export type GiveUpReason =
   | 'restart-policy'
   | 'start-limit'
   | 'hold-timeout'
+  | 'start-timeout'
   | 'stock-daemon'
   | 'channel-lost'
   | 'cannot-run'

@@ -58,3 +58,6 @@ export const defaultOptions = {
   timeoutStopSec: 90,
   holders: 2,
 } as const satisfies Omit<MountOptions, 'name' | 'argv' | 'cwd' | 'env'>
+
+/** A mount that is made anew after each crash has no channel that is worth keeping. */
+export const holderCount = ({ revive, holders }: MountOptions): number => (revive === 'inherit' ? holders : 0)

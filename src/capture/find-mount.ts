@@ -1,0 +1,43 @@
+// The mount that a daemon has just made, and the process that serves it, found without the daemon's cooperation: a FUSE
+// mount that was not there before, whose channel one of the daemon's family has open.
+import { connectionOf, type Mount, readFuseMounts } from '../kernel/mountinfo.js'
+import { fuseFdsOf } from '../kernel/process.js'
+import type { Pid } from '../native/types.js'
+
+export interface ServedMount {
+  readonly mount: Mount
+  readonly connection: number
+  /** The topmost process of the family that has the channel open. */
+  readonly server: Pid
+}
+
+/** Tells mounts of now from later ones. */
+export const mountKeys = (mounts: readonly Mount[]): Set<string> => new Set(mounts.map(keyOf))
+
+const keyOf = ({ mountId, device }: Mount): string => `${mountId} ${device}`
+
+/**
+ * @param before the keys of the FUSE mounts that were there before the daemon was started
+ * @param family the daemon's processes, parents first
+ * @param mountpoint where it is to mount, or null for anywhere
+ * @returns null as long as there is none
+ */
+export function findServedMount(
+  before: Set<string>,
+  family: readonly Pid[],
+  mountpoint: string | null,
+): ServedMount | null {
+  const candidates = readFuseMounts().filter(
+    (mount) => !before.has(keyOf(mount)) && (mountpoint === null || mount.mountpoint === mountpoint),
+  )
+  for (const mount of candidates.reverse()) {
+    const connection = connectionOf(mount.device)
+    const server = serversAmong(family, connection)[0]
+    if (server !== undefined) return { mount, connection, server }
+  }
+  return null
+}
+
+/** Those of the processes that have a channel of the connection open. Where the kernel does not name it, any channel counts. */
+export const serversAmong = (pids: readonly Pid[], connection: number): Pid[] =>
+  pids.filter((pid) => fuseFdsOf(pid).some((fuse) => fuse.connection === connection || fuse.connection === null))

@@ -1,0 +1,53 @@
+// Starting a life. The launcher, a program of ours of a few hundred bytes, waits for our word before it becomes the
+// daemon: the pid is on record by then, and if we die before that, so does it. No shell, no wrapper stays.
+//
+//   fd 3  the word, and after it:  fd 3  the channel (a later life), as LISTEN_FDS says
+//   fd 4  the channel              fd 4  closed
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Writable } from 'node:stream'
+import { executable } from '../elf/executable.js'
+import { KeepmountError } from '../errors/error.js'
+import type { Fd, Pid } from '../native/types.js'
+import { fillIn } from './arguments.js'
+
+export interface Launched {
+  readonly child: ChildProcess
+  readonly pid: Pid
+  /** Lets the daemon begin. */
+  readonly go: () => void
+}
+
+export interface Launch {
+  /** The daemon's program, found in PATH. */
+  readonly path: string
+  readonly argv: readonly string[]
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  /** Handed over as fd 3; null for a life that mounts by itself. */
+  readonly channel: Fd | null
+}
+
+/** @throws KeepmountError COMMAND_NOT_EXECUTABLE if no process can be made */
+export function launch({ path, argv, cwd, env, channel }: Launch): Launched {
+  const child = spawn(executable('launcher'), [path, ...fillIn(argv, channel === null ? null : CHANNEL_FD)], {
+    argv0: 'keepmount-launcher',
+    cwd,
+    env: environment(env, channel !== null),
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe', ...(channel === null ? [] : [channel])],
+  })
+  child.on('error', () => {})
+  if (child.pid === undefined)
+    throw new KeepmountError('COMMAND_NOT_EXECUTABLE', { command: path, reason: 'no process could be started' })
+  const word = child.stdio[3] as Writable
+  word.on('error', () => {})
+  return { child, pid: child.pid as Pid, go: () => word.end('.') }
+}
+
+/** Where a daemon that is started the systemd way finds its first descriptor: SD_LISTEN_FDS_START of sd_listen_fds(3). */
+const CHANNEL_FD = 3
+
+/** LISTEN_PID is filled in by the launcher, which alone knows it. What was meant for ourselves is not passed on. */
+function environment(env: Readonly<Record<string, string>>, hasChannel: boolean): Record<string, string> {
+  const { LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, ...rest } = env
+  return hasChannel ? { ...rest, LISTEN_FDS: '1', LISTEN_PID: '0', LISTEN_FDNAMES: 'fuse' } : rest
+}

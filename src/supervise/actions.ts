@@ -1,0 +1,270 @@
+// What is done on each event: one short function an action of the state machine.
+import { mountKeys } from '../capture/find-mount.js'
+import { KeepmountError } from '../errors/error.js'
+import { abortConnection } from '../kernel/connection.js'
+import { readFuseMounts } from '../kernel/mountinfo.js'
+import { startTimeOf } from '../kernel/process.js'
+import { closeFd } from '../native/descriptor.js'
+import type { Exit } from '../native/process.js'
+import { signalName } from '../native/signals.js'
+import type { Fd } from '../native/types.js'
+import { launch } from '../revive/launch.js'
+import { startProber } from '../revive/prober.js'
+import { restartDelayMs, restarts } from '../revive/restart-policy.js'
+import { isAborted } from '../settle/aborted.js'
+import { resend } from '../settle/resend.js'
+import { settle } from '../settle/settle.js'
+import { capture, takeChannel } from './capturing.js'
+import { end } from './end.js'
+import type { GiveUpReason } from './events.js'
+import { killFamily, Life } from './life.js'
+import type { Cause, ManagedMount } from './managed-mount.js'
+import type { Action, MachineEvent } from './transitions.js'
+import { unmountOurs } from './unmount.js'
+import { leaderExited, rescan, suspectStock } from './watching.js'
+
+export const actions = {
+  prove(m) {
+    if (m.options.revive === 'inherit' && !capture(m)) return // the daemon has died: its exit is on its way
+    ask(m)
+    m.enter('proving')
+  },
+
+  settle_in(m, { answer = 0 }) {
+    const now = performance.now()
+    m.timers.disarm('start_timeout', 'hold_timeout')
+    m.servingSince = now
+    const daemon_pid = m.leader?.pid ?? 0
+    const { pause } = m
+    m.pause = null
+    if (m.firstAnswer === null && m.mount) {
+      m.firstAnswer = answer
+      m.firstStartMs = now - m.startedAt
+      m.enter('serving')
+      const { device, connection } = m.mount
+      m.emit('mounted', { device, connection, daemon_pid, start_ms: rounded(now - m.startedAt) })
+    } else {
+      const downtime_ms = pause ? rounded(now - pause.since) : 0
+      if (m.lastCrash) m.lastCrash = { ...m.lastCrash, downtime_ms }
+      m.enter('serving')
+      if (pause)
+        m.emit('revived', { daemon_pid, downtime_ms, resent: pause.settled === 'resend', in_flight: pause.settled })
+    }
+    rescan(m)
+    if (pause?.settled === 'hold') releaseHeldLater(m, pause.since)
+  },
+
+  orphan(m, { exit = unknown }) {
+    const now = performance.now()
+    const pid = m.leader?.pid ?? 0
+    forgetLife(m)
+    if (m.mount && !m.isMounted()) return leaveAfterExit(m, 'unmounted')
+    m.pause ??= { since: now, settled: 'none' }
+    m.crashes++
+    const signal = signalName(exit.signal)
+    m.lastCrash = { time: new Date().toISOString(), life: m.number, pid, code: exit.code, signal, downtime_ms: null }
+    if (now - m.servingSince >= m.options.startLimitIntervalSec * 1000) m.restarts = 0
+    m.restarts++
+    const delay = restartDelayMs(m.restarts, m.options)
+    const barred = restartBarred(m, exit, now + delay)
+    const crash = { daemon_pid: pid, code: exit.code, signal, restart_in_ms: barred ? null : delay }
+    if (m.options.revive === 'inherit') {
+      const state = channelState(m)
+      if (state === 'aborted') return leaveAfterExit(m, 'aborted')
+      m.emit('crashed', crash)
+      if (state === 'lost') return actions.give_up(m, { event: 'channel_lost' })
+    } else {
+      m.emit('crashed', crash)
+      unmountDead(m)
+    }
+    if (barred) return actions.give_up(m, barred)
+    m.enter('orphaned')
+    m.timers.arm('hold_timeout', m.options.holdTimeoutSec * 1000 - (now - m.pause.since))
+    if (delay > 0) m.timers.arm('restart_due', delay)
+    else m.dispatch('restart_due')
+  },
+
+  respawn(m) {
+    m.number++
+    if (m.options.revive === 'remount') return startAnew(m)
+    const channel = takeChannel(m)
+    if (channel === null || !m.mount) return m.dispatch('channel_lost')
+    try {
+      const settled = settle(channel, m.mount.connection, m.mount.mountpoint, m.options.inFlight)
+      if (m.pause) m.pause.settled = settled.policy
+      m.mountsBefore = mountKeys(readFuseMounts())
+      startLife(m, channel)
+    } finally {
+      closeFd(channel)
+    }
+    ask(m)
+    m.enter('proving')
+    m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
+    suspectStock(m)
+    dropClones(m)
+  },
+
+  fail_start(m, { event, exit }) {
+    if (m.number > 1 && event === 'daemon_exited') return actions.orphan(m, { event, ...(exit && { exit }) })
+    if (m.number > 1) return actions.give_up(m, { event })
+    const command = m.options.argv[0] ?? ''
+    const error = exit
+      ? new KeepmountError('EXITED_WITHOUT_MOUNT', { command, code: exit.code, signal: signalName(exit.signal) })
+      : new KeepmountError('NO_MOUNT', { command, seconds: m.options.timeoutStartSec })
+    end(m, { error })
+  },
+
+  give_up(m, { event, reason = reasons[event], detail = '' }) {
+    const action = m.options.onGiveUp
+    m.gaveUp = true
+    m.emit('gave_up', { reason: reason ?? 'cannot-run', detail, action })
+    end(m, {})
+  },
+
+  leave(m, { unmounted = 'unmounted' }) {
+    m.timers.disarmAll()
+    m.emit('unmounted', { reason: unmounted })
+    m.enter('leaving')
+  },
+
+  stop(m, { signal = SIGTERM }) {
+    m.timers.disarmAll()
+    m.enter('stopping')
+    m.timers.arm('stop_timeout', m.options.timeoutStopSec * 1000)
+    m.life?.signal(signal)
+  },
+
+  kill(m) {
+    if (m.mount) abortConnection(m.mount.connection)
+    m.life?.kill()
+    killFamily(m.helpers())
+  },
+
+  end(m, { event, unmounted = 'unmounted' }) {
+    if (event === 'unmounted') {
+      m.emit('unmounted', { reason: unmounted })
+      // Somebody wanted the mount gone while no daemon ran: that is no failure.
+      m.lastExit = { code: 0, signal: null }
+    }
+    end(m, {})
+  },
+} satisfies Record<Action, (m: ManagedMount, cause: Cause) => void>
+
+/** Starts a life that mounts by itself. */
+export function startAnew(m: ManagedMount): void {
+  m.mountsBefore = mountKeys(readFuseMounts())
+  m.state = 'starting'
+  m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
+  startLife(m, null)
+}
+
+function startLife(m: ManagedMount, channel: Fd | null): void {
+  const { argv, cwd, env } = m.options
+  m.startedAt = performance.now()
+  const { pid, go } = launch({ path: m.path, argv, cwd, env, channel })
+  m.leader = { pid, startTime: startTimeOf(pid) ?? '' }
+  m.adopted = false
+  m.life = Life.follow(pid, m.watcher, (exit) => leaderExited(m, exit))
+  m.save()
+  go()
+}
+
+/** Asks the mount for an answer; whichever life gives it, it is the mount's. */
+function ask(m: ManagedMount): void {
+  if (!m.mount) return
+  const prober = startProber(m.mount.mountpoint)
+  m.probers.add(prober)
+  void prober.answer.then((answer) => {
+    m.probers.delete(prober)
+    if (prober.stale || m.state !== 'proving') return
+    if (answer === null) ask(m)
+    else if (answer === ENOTCONN || answer === ECONNABORTED) m.dispatch('unmounted', { unmounted: 'aborted' })
+    else if (answer === EIO && m.firstAnswer !== null && m.firstAnswer !== EIO)
+      m.dispatch('refused', {
+        reason: 'stock-daemon',
+        detail: 'it answers EIO to everything: it waits for a FUSE_INIT that never comes again',
+      })
+    else m.dispatch('answered', { answer })
+  })
+}
+
+function forgetLife(m: ManagedMount): void {
+  m.timers.disarm('start_timeout', 'restart_due')
+  m.life?.release()
+  m.life = null
+  m.leader = null
+  // What a dead life had read of theirs is not the next one's answer.
+  for (const prober of m.probers) {
+    prober.stale = true
+    prober.child.kill('SIGKILL')
+  }
+  killFamily(m.helpers())
+}
+
+function restartBarred(m: ManagedMount, exit: Exit, at: number): Cause | null {
+  const { restart, startLimitBurst, startLimitIntervalSec } = m.options
+  if (!restarts(restart, exit))
+    return { event: 'daemon_exited', reason: 'restart-policy', detail: `--restart ${restart}` }
+  if (m.startLimit.allows(at)) return null
+  const detail = `more than ${startLimitBurst} starts in ${startLimitIntervalSec} s`
+  return { event: 'daemon_exited', reason: 'start-limit', detail }
+}
+
+function channelState(m: ManagedMount): 'whole' | 'aborted' | 'lost' {
+  const channel = takeChannel(m)
+  if (channel === null) return 'lost'
+  try {
+    return isAborted(channel) ? 'aborted' : 'whole'
+  } finally {
+    closeFd(channel)
+  }
+}
+
+/** Requests left to the daemon to settle are not left for ever: what it has not answered in time comes again. */
+function releaseHeldLater(m: ManagedMount, since: number): void {
+  const number = m.number
+  const left = m.options.holdTimeoutSec * 1000 - (performance.now() - since)
+  setTimeout(
+    () => {
+      if (m.state !== 'serving' || m.number !== number) return
+      const channel = takeChannel(m)
+      if (channel === null) return
+      resend(channel)
+      closeFd(channel)
+    },
+    Math.max(0, left),
+  ).unref()
+}
+
+/** The daemon has ended and its mount with it: the supervisor ends as the daemon did. */
+function leaveAfterExit(m: ManagedMount, reason: 'unmounted' | 'aborted'): void {
+  m.emit('unmounted', { reason })
+  end(m, {})
+}
+
+function unmountDead(m: ManagedMount): void {
+  if (m.mount) abortConnection(m.mount.connection)
+  unmountOurs(m)
+  m.mount = null
+}
+
+/** Once their requests are queued again, the clones of a dead life serve nothing. */
+function dropClones(m: ManagedMount): void {
+  if (m.options.inFlight.kind === 'hold') return
+  for (const channel of m.holders.channels().slice(1)) m.holders.drop(channel)
+}
+
+const reasons: Partial<Record<MachineEvent, GiveUpReason>> = {
+  hold_timeout: 'hold-timeout',
+  start_timeout: 'start-timeout',
+  channel_lost: 'channel-lost',
+  refused: 'stock-daemon',
+}
+
+const unknown: Exit = { code: null, signal: null }
+const rounded = (ms: number): number => Math.round(ms * 10) / 10
+
+const SIGTERM = 15
+const EIO = 5
+const ECONNABORTED = 103
+const ENOTCONN = 107

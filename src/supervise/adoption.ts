@@ -1,0 +1,85 @@
+// Taking up the mount of a supervisor that died: daemon and holders are found by the record it left, each checked against
+// what the machine says now. If the daemon died as well, this is a crash like any other.
+import { readdirSync } from 'node:fs'
+import { serversAmong } from '../capture/find-mount.js'
+import { findHolders } from '../hold/holder.js'
+import { type HolderRecord, Holders, type HoldersOptions } from '../hold/holders.js'
+import { isAlive, type ProcessIdentity } from '../kernel/process.js'
+import type { Pid } from '../native/types.js'
+import { findCommand } from '../preflight/command.js'
+import type { StateFolder } from '../state/folder.js'
+import type { MountRecord } from '../state/record.js'
+import { capture } from './capturing.js'
+import { end } from './end.js'
+import type { EventSink } from './events.js'
+import { ManagedMount } from './managed-mount.js'
+import { holderCount } from './options.js'
+import { follow, lookForMount, rescan } from './watching.js'
+
+/**
+ * The managed mount as its last supervisor left it, going on.
+ * @returns null if neither its mount nor its daemon is there any more; nothing of it is left then but the folder's lock
+ * @throws KeepmountError COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE; HolderError `unstartable`
+ */
+export function takeUp(record: MountRecord, folder: StateFolder, sink: EventSink): ManagedMount | null {
+  const path = findCommand(record.options)
+  const m = new ManagedMount(
+    record.options,
+    path,
+    folder,
+    sink,
+    (options) => adoptHolders(record, folder, options),
+    record,
+  )
+  const server = m.mount ? findServer(m, record) : aliveDaemon(record)
+  if (m.mount ? !m.isMounted() : server === null) {
+    end(m, { keepFolder: true })
+    return null
+  }
+  m.adopted = true
+  m.leader = null
+  m.startedAt = m.servingSince = performance.now()
+  m.watchHolders()
+  m.emit('adopted', { daemon_pid: server, holders: m.holders.pids(), previous_supervisor: record.supervisor.pid })
+  if (m.mount) goOnServing(m, server)
+  else goOnStarting(m, server)
+  return m
+}
+
+function goOnServing(m: ManagedMount, server: Pid | null): void {
+  m.state = 'serving'
+  if (server === null || !follow(m, server)) return m.dispatch('daemon_exited')
+  if (m.options.revive === 'inherit' && m.holders.channels().length === 0 && !capture(m)) return
+  m.enter('serving')
+  rescan(m)
+}
+
+function goOnStarting(m: ManagedMount, server: Pid | null): void {
+  m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
+  if (server === null || !follow(m, server)) return m.dispatch('daemon_exited')
+  lookForMount(m)
+}
+
+function adoptHolders(record: MountRecord, folder: StateFolder, options: HoldersOptions): Holders {
+  const onRecord = record.holders as HolderRecord[]
+  // One that was being started when the supervisor died is not on record yet.
+  const found = findHolders(folder.path).filter(({ pid }) => !onRecord.some((holder) => holder.pid === pid))
+  const all = [...onRecord, ...found.map((holder) => ({ ...holder, fds: [] }))]
+  return Holders.adopt(folder.path, holderCount(record.options), all, options)
+}
+
+const aliveDaemon = ({ daemon }: MountRecord): Pid | null =>
+  daemon && isAlive(daemon as ProcessIdentity) ? (daemon.pid as Pid) : null
+
+/** Who serves the mount now: the daemon on record, or whoever else has its channel open, but for holders and us. */
+function findServer(m: ManagedMount, record: MountRecord): Pid | null {
+  const connection = m.mount?.connection ?? 0
+  const recorded = aliveDaemon(record)
+  if (recorded !== null && serversAmong([recorded], connection).length > 0) return recorded
+  const helpers = m.helpers()
+  const others = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => Number(name) as Pid)
+    .filter((pid) => pid !== process.pid && !helpers.has(pid))
+  return serversAmong(others, connection)[0] ?? null
+}

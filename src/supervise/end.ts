@@ -1,0 +1,38 @@
+// The end of a managed mount: nothing of it is left, whatever state it was in.
+import { abortConnection } from '../kernel/connection.js'
+import { signalName } from '../native/signals.js'
+import { killFamily } from './life.js'
+import type { ManagedMount } from './managed-mount.js'
+import { unmountOurs } from './unmount.js'
+
+/**
+ * @param error why the supervisor ends, if the daemon is not the reason
+ * @param keepFolder the state folder and its lock stay, for a new start
+ */
+export function end(m: ManagedMount, { error, keepFolder = false }: { error?: unknown; keepFolder?: boolean }): void {
+  if (m.state === 'ended') return
+  m.state = 'ended'
+  const leavesDeadMount = m.gaveUp && m.options.onGiveUp === 'abort'
+  if (m.mount) abortConnection(m.mount.connection)
+  if (!leavesDeadMount) unmountOurs(m)
+  m.life?.kill()
+  killFamily(m.helpers())
+  for (const { child } of m.probers) child.kill('SIGKILL')
+  m.release()
+  m.holders.end()
+  if (keepFolder) return
+  m.folder.remove()
+  if (error) return m.fail(error)
+  const exit = exitCode(m)
+  m.emit('stopped', { code: m.lastExit?.code ?? null, signal: signalName(m.lastExit?.signal ?? null), exit })
+  m.finish(exit)
+}
+
+/** As the daemon's, as a shell shows it; our own failure if the daemon's end does not show that we gave up. */
+function exitCode({ lastExit, gaveUp }: ManagedMount): number {
+  const code = lastExit?.signal ? 128 + lastExit.signal : (lastExit?.code ?? null)
+  if (code === null || (gaveUp && code === 0)) return OWN_FAILURE
+  return code
+}
+
+const OWN_FAILURE = 125

@@ -1,0 +1,99 @@
+// One run of the daemon: the process that serves the channel and those around it. A daemon that forks into the
+// background hands its place on to a child; the life ends when nobody serves any more.
+import { childrenOf, familyOf, type ProcessIdentity, startTimeOf } from '../kernel/process.js'
+import { closeFd } from '../native/descriptor.js'
+import { failedWith } from '../native/error.js'
+import { pidfdOpen, pidfdSendSignal } from '../native/pidfd.js'
+import { pollEvents, pollOnce } from '../native/poll.js'
+import { type Exit, exitOf } from '../native/process.js'
+import type { Fd, Pid } from '../native/types.js'
+import type { Unwatch, Watcher } from '../native/watch.js'
+
+const SIGKILL = 9
+
+export class Life {
+  private constructor(
+    readonly leader: ProcessIdentity,
+    private readonly pidfd: Fd,
+    private readonly unwatch: Unwatch,
+  ) {}
+
+  /**
+   * Watches a process as the one that matters. `onExit` is called once, when it has ended.
+   * @returns null if there is no such process any more
+   */
+  static follow(pid: Pid, watcher: Watcher, onExit: (exit: Exit) => void): Life | null {
+    let pidfd: Fd
+    try {
+      pidfd = pidfdOpen(pid)
+    } catch (error) {
+      if (failedWith(error, 'ESRCH')) return null
+      throw error
+    }
+    // A zombie has no start time to show, and its end is still to be told.
+    const leader = { pid, startTime: startTimeOf(pid) ?? '' }
+    const unwatch = watcher.watch(pidfd, pollEvents.POLLIN, () => {
+      unwatch()
+      onExit(exitOf(pidfd))
+    })
+    return new Life(leader, pidfd, unwatch)
+  }
+
+  /** False if it has ended. */
+  signal(signal: number): boolean {
+    return pidfdSendSignal(this.pidfd, signal)
+  }
+
+  /** Kills the process and waits, within a bound, until it is gone. */
+  kill(): void {
+    killAndWait([this.pidfd])
+  }
+
+  /** Ends the watch, not the process. */
+  release(): void {
+    this.unwatch()
+    closeFd(this.pidfd)
+  }
+}
+
+/**
+ * The processes that belong to the daemon, parents first: our descendants, but for our own helpers. We are a subreaper,
+ * so those that forked away are among them; of an adopted daemon, `leader` and what descends from it.
+ */
+export function daemonFamily(helpers: ReadonlySet<number>, leader: Pid | null): Pid[] {
+  const ours = childrenOf('self').filter((pid) => !helpers.has(pid))
+  const roots = leader === null || ours.includes(leader) ? ours : [leader, ...ours]
+  return [...new Set(roots.flatMap(familyOf))]
+}
+
+/** Kills what is left of a dead life and waits until it is gone, so that two lives never serve one channel. */
+export function killFamily(helpers: ReadonlySet<number>): void {
+  const pidfds: Fd[] = []
+  try {
+    for (const pid of daemonFamily(helpers, null)) {
+      try {
+        pidfds.push(pidfdOpen(pid))
+      } catch (error) {
+        if (!failedWith(error, 'ESRCH')) throw error
+      }
+    }
+    killAndWait(pidfds)
+  } finally {
+    for (const pidfd of pidfds) closeFd(pidfd)
+  }
+}
+
+function killAndWait(pidfds: readonly Fd[]): void {
+  for (const pidfd of pidfds) {
+    try {
+      pidfdSendSignal(pidfd, SIGKILL)
+    } catch (error) {
+      if (!failedWith(error, 'EPERM')) throw error
+    }
+  }
+  // One in an uninterruptible sleep dies when its mount's connection is aborted, or later.
+  const deadline = performance.now() + KILL_DEADLINE_MS
+  for (const pidfd of pidfds) pollOnce(pidfd, pollEvents.POLLIN, Math.max(0, deadline - performance.now()))
+}
+
+const KILL_DEADLINE_MS = 200

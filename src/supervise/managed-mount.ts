@@ -1,0 +1,216 @@
+// One managed mount: its state, what it knows, and the services its actions use. What is done on each event stands in
+// actions.ts, which state it is done in stands in transitions.ts.
+import { closeSync, openSync } from 'node:fs'
+import type { Holders, HoldersOptions } from '../hold/holders.js'
+import { readFuseMounts } from '../kernel/mountinfo.js'
+import { type ProcessIdentity, startTimeOf } from '../kernel/process.js'
+import { pollEvents } from '../native/poll.js'
+import type { Exit } from '../native/process.js'
+import type { Pid } from '../native/types.js'
+import { type Unwatch, Watcher } from '../native/watch.js'
+import type { Prober } from '../revive/prober.js'
+import { StartLimit } from '../revive/restart-policy.js'
+import type { StateFolder } from '../state/folder.js'
+import type { Crash, MountRecord } from '../state/record.js'
+import { actions, startAnew } from './actions.js'
+import type { EventFacts, EventName, EventSink, GiveUpReason, MountEvent } from './events.js'
+import type { Life } from './life.js'
+import type { MountOptions } from './options.js'
+import { Timers } from './timers.js'
+import { type MachineEvent, type State, transitions } from './transitions.js'
+import { channelOfDaemon, holderDied, holderReplaced, mountTableChanged } from './watching.js'
+
+export interface KnownMount {
+  readonly mountpoint: string
+  readonly device: string
+  readonly connection: number
+}
+
+/** What an event brings along. */
+export interface Cause {
+  readonly event: MachineEvent
+  /** How the daemon ended. */
+  readonly exit?: Exit
+  /** The signal that asks us to stop. */
+  readonly signal?: number
+  /** The errno of the mount's answer. */
+  readonly answer?: number
+  readonly unmounted?: 'unmounted' | 'aborted'
+  readonly reason?: GiveUpReason
+  readonly detail?: string
+}
+
+/** The time from the death of a life to the first answer of a later one. */
+export interface Pause {
+  readonly since: number
+  settled: string
+}
+
+const self: ProcessIdentity = { pid: process.pid as Pid, startTime: startTimeOf(process.pid as Pid) ?? '' }
+
+export class ManagedMount {
+  state: State = 'starting'
+  /** The number of the present life, or of the last one while there is none. */
+  number = 1
+  life: Life | null = null
+  /** The process that serves, or is to serve, the channel. */
+  leader: ProcessIdentity | null = null
+  /** True once the life is not a child of ours. */
+  adopted = false
+  mount: KnownMount | null = null
+  firstAnswer: number | null = null
+  crashes = 0
+  lastCrash: Crash | null = null
+  lastExit: Exit | null = null
+  pause: Pause | null = null
+  /** Restarts since the mount was last stable. */
+  restarts = 0
+  servingSince = 0
+  startedAt = 0
+  /** How long the first life took to its first answer. */
+  firstStartMs = 0
+  /** FUSE mounts that were there before a life that mounts by itself was started. */
+  mountsBefore = new Set<string>()
+  gaveUp = false
+  readonly probers = new Set<Prober>()
+  readonly watcher = new Watcher()
+  readonly startLimit: StartLimit
+  readonly timers: Timers
+  readonly ended: Promise<number>
+  /** Ends the supervisor with this exit code; only the action `end` calls it. */
+  finish: (code: number) => void = () => {}
+  fail: (error: unknown) => void = () => {}
+  private readonly mountinfo = openSync('/proc/self/mountinfo', 'r')
+  private readonly unwatchMounts: Unwatch
+  private readonly holderWatches = new Map<Pid, Unwatch>()
+
+  readonly holders: Holders
+
+  /**
+   * @param path the daemon's program, found in PATH
+   * @param makeHolders starts or adopts the holders
+   * @param record what an earlier supervisor left
+   */
+  constructor(
+    readonly options: MountOptions,
+    readonly path: string,
+    readonly folder: StateFolder,
+    private readonly sink: EventSink,
+    makeHolders: (options: HoldersOptions) => Holders,
+    record?: MountRecord,
+  ) {
+    this.startLimit = new StartLimit(options.startLimitBurst, options.startLimitIntervalSec)
+    this.timers = new Timers((event) => this.dispatch(event))
+    this.ended = new Promise((resolve, reject) => {
+      this.finish = resolve
+      this.fail = reject
+    })
+    if (record) {
+      this.number = record.life
+      this.leader = record.daemon as ProcessIdentity | null
+      this.mount = record.mount
+      this.firstAnswer = record.firstAnswer
+      this.crashes = record.crashes
+      this.lastCrash = record.lastCrash
+    }
+    this.holders = makeHolders({
+      fallback: (held) => channelOfDaemon(this, held),
+      replaced: (replacement) => holderReplaced(this, replacement),
+    })
+    // The kernel reports each change of the mount table as an exceptional condition: proc_pid_mountinfo(5).
+    this.unwatchMounts = this.watcher.watch(this.mountinfo, pollEvents.POLLPRI, () => mountTableChanged(this))
+  }
+
+  /** What the event means in the present state is done; an error of an action ends the supervisor. */
+  dispatch(event: MachineEvent, cause: Omit<Cause, 'event'> = {}): void {
+    const action = transitions[this.state][event]
+    if (action === null) return
+    try {
+      if (action === 'impossible') throw new Error(`the event ${event} must not happen in the state ${this.state}`)
+      actions[action](this, { event, ...cause })
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /** Starts the first life. */
+  begin(): void {
+    startAnew(this)
+  }
+
+  enter(state: State): void {
+    this.state = state
+    this.save()
+  }
+
+  save(): void {
+    this.folder.write(this.record())
+  }
+
+  emit<Name extends EventName>(event: Name, facts: EventFacts[Name]): void {
+    this.sink({
+      time: new Date().toISOString(),
+      event,
+      name: this.options.name,
+      mountpoint: this.mount?.mountpoint ?? null,
+      life: this.number,
+      ...facts,
+    } as MountEvent)
+  }
+
+  /** Our own children, which are not the daemon's. */
+  helpers(): Set<number> {
+    const pids = new Set<number>(this.holders.pids())
+    for (const { child } of this.probers) if (child.pid !== undefined) pids.add(child.pid)
+    return pids
+  }
+
+  /** True while the mount table has our file system, be it a bind mount of it. */
+  isMounted(): boolean {
+    return readFuseMounts().some(({ device }) => device === this.mount?.device)
+  }
+
+  /** Watches each holder that is not watched yet. */
+  watchHolders(): void {
+    for (const { pid, pidfd } of this.holders.living()) {
+      if (this.holderWatches.has(pid)) continue
+      const unwatch = this.watcher.watch(pidfd, pollEvents.POLLIN, () => {
+        this.unwatchHolder(pid)
+        holderDied(this, pid)
+      })
+      this.holderWatches.set(pid, unwatch)
+    }
+  }
+
+  unwatchHolder(pid: Pid): void {
+    this.holderWatches.get(pid)?.()
+    this.holderWatches.delete(pid)
+  }
+
+  /** Ends all watching; the holders and the daemon stay as they are. */
+  release(): void {
+    this.timers.disarmAll()
+    this.unwatchMounts()
+    for (const pid of [...this.holderWatches.keys()]) this.unwatchHolder(pid)
+    this.life?.release()
+    this.life = null
+    this.watcher.close()
+    closeSync(this.mountinfo)
+  }
+
+  private record(): MountRecord {
+    return {
+      version: 1,
+      options: this.options,
+      state: this.state,
+      life: this.number,
+      supervisor: self,
+      daemon: this.leader,
+      mount: this.mount,
+      holders: this.holders.records(),
+      firstAnswer: this.firstAnswer,
+      crashes: this.crashes,
+      lastCrash: this.lastCrash,
+    }
+  }
+}

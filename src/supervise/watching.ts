@@ -1,0 +1,166 @@
+// What the supervisor sees happen outside, and which event of the state machine that is.
+import { findServedMount, mountKeys, serversAmong } from '../capture/find-mount.js'
+import { channelFdsOf, takeFd } from '../capture/take-channels.js'
+import type { HeldChannel, Replacement } from '../hold/holders.js'
+import { readFuseMounts } from '../kernel/mountinfo.js'
+import { childrenOf, startTimeOf, waitChannelsOf } from '../kernel/process.js'
+import { failedWith } from '../native/error.js'
+import { type Exit, reap } from '../native/process.js'
+import type { Fd, Pid } from '../native/types.js'
+import { recapture } from './capturing.js'
+import { daemonFamily, Life } from './life.js'
+import type { ManagedMount } from './managed-mount.js'
+
+/** The kernel's mount table has changed. */
+export function mountTableChanged(m: ManagedMount): void {
+  try {
+    if (m.state === 'starting') return lookForMount(m)
+    if (m.state !== 'proving' && m.state !== 'serving' && m.state !== 'orphaned') return
+    if (m.mount && !m.isMounted()) return m.dispatch('unmounted')
+    if (m.state === 'proving' && m.options.revive === 'inherit') refuseSecondMount(m)
+  } catch (error) {
+    m.fail(error)
+  }
+}
+
+const FIRST_LOOK_MS = 1
+const LONGEST_LOOK_MS = 50
+
+/**
+ * Looks whether the daemon has mounted. Between fusermount's mount(2) and the moment its parent has received the
+ * channel nothing is there to wait for, so a mount without a server is looked at again.
+ */
+export function lookForMount(m: ManagedMount, againMs = FIRST_LOOK_MS): void {
+  if (m.state !== 'starting') return
+  const leader = m.adopted ? ((m.leader?.pid ?? null) as Pid | null) : null
+  const found = findServedMount(m.mountsBefore, daemonFamily(m.helpers(), leader), m.options.mountpoint)
+  if (found) {
+    const { mount, connection, server } = found
+    m.mount = { mountpoint: mount.mountpoint, device: mount.device, connection }
+    if (server !== m.leader?.pid && !follow(m, server)) return
+    m.dispatch('mounted')
+  } else if ([...mountKeys(readFuseMounts())].some((key) => !m.mountsBefore.has(key)))
+    setTimeout(() => lookForMount(m, Math.min(againMs * 2, LONGEST_LOOK_MS)), againMs)
+}
+
+/** The process that mattered has ended: the life goes on in another one, or it is over. */
+export function leaderExited(m: ManagedMount, exit: Exit): void {
+  try {
+    if (exit.code === 0 && m.leader && m.state !== 'stopping' && m.state !== 'leaving') {
+      const gone = m.leader.pid
+      const rest = daemonFamily(m.helpers(), null).filter((pid) => pid !== gone && startTimeOf(pid) !== null)
+      const heirs = m.state === 'starting' || !m.mount ? rest : serversAmong(rest, m.mount.connection)
+      if (heirs.some((pid) => follow(m, pid))) return
+    }
+    m.lastExit = exit
+    m.dispatch('daemon_exited', { exit })
+  } catch (error) {
+    m.fail(error)
+  }
+}
+
+/** Makes another process the one that matters. False if it is gone. */
+export function follow(m: ManagedMount, pid: Pid): boolean {
+  const life = Life.follow(pid, m.watcher, (exit) => leaderExited(m, exit))
+  if (!life) return false
+  m.life?.release()
+  m.life = life
+  m.leader = life.leader
+  m.save()
+  return true
+}
+
+/** A holder has died: its channels live in the other one, or in the daemon. */
+export function holderDied(m: ManagedMount, pid: Pid): void {
+  try {
+    m.holders.replace(pid)
+  } catch (error) {
+    m.fail(error)
+  }
+}
+
+/** The group has put a new holder in the place of one that was dead or silent. */
+export function holderReplaced(m: ManagedMount, { dead, by, lost }: Replacement): void {
+  m.unwatchHolder(dead)
+  m.emit('holder_replaced', { dead_pid: dead, holder_pid: by.pid })
+  // Of a group that is just being adopted the rest is done when it is whole.
+  if (!m.holders) return
+  m.watchHolders()
+  m.save()
+  if (lost.some((held) => held === m.holders.channels()[0])) m.dispatch('channel_lost')
+}
+
+/** A copy of a channel from the daemon itself, for the case that no holder has it any more. */
+export function channelOfDaemon(m: ManagedMount, held: HeldChannel): Fd | null {
+  if (!m.mount || !m.leader) return null
+  const pid = m.leader.pid
+  const present = channelFdsOf(pid, m.mount.connection)
+  // A clone that the daemon has closed since is served by the first one; the next rescan puts it right.
+  const remote = present[m.holders?.channels().indexOf(held) ?? 0] ?? present[0]
+  try {
+    return remote === undefined ? null : takeFd(pid, remote)
+  } catch (error) {
+    if (failedWith(error, 'ESRCH', 'EBADF')) return null
+    throw error
+  }
+}
+
+/** Reaps the orphans that became our children; libuv reaps those that Node started. */
+export function reapOrphans(m: ManagedMount): void {
+  const helpers = m.helpers()
+  for (const pid of childrenOf('self')) if (!helpers.has(pid) && pid !== m.leader?.pid) reap(pid)
+}
+
+/** A stock daemon that was handed the channel knows nothing of it and mounts a second time, over the first. */
+function refuseSecondMount(m: ManagedMount): void {
+  const second = findServedMount(m.mountsBefore, daemonFamily(m.helpers(), null), m.mount?.mountpoint ?? null)
+  if (!second) return
+  m.dispatch('refused', {
+    reason: 'stock-daemon',
+    detail: 'it mounted a second time instead of serving the channel it was handed',
+  })
+}
+
+/**
+ * A stock daemon looks at its mountpoint before it mounts, and so waits for itself. That is looked at when a life takes
+ * much longer than the first one did; a daemon that only is slow waits for something else.
+ */
+export function suspectStock(m: ManagedMount): void {
+  const number = m.number
+  const look = () => {
+    if (m.state !== 'proving' || m.number !== number || !m.leader) return
+    const waits = daemonFamily(m.helpers(), null).some((pid) =>
+      waitChannelsOf(pid).some((name) => waitsForFuse.test(name)),
+    )
+    if (waits)
+      m.dispatch('refused', {
+        reason: 'stock-daemon',
+        detail: 'it waits for an answer of the mount that it is to serve',
+      })
+    else setTimeout(look, patience).unref()
+  }
+  const patience = Math.max(LEAST_PATIENCE_MS, SLOWER_THAN_FIRST * m.firstStartMs)
+  setTimeout(look, patience).unref()
+}
+
+const LEAST_PATIENCE_MS = 1000
+const SLOWER_THAN_FIRST = 5
+/** Where a process sleeps that has sent a FUSE request: fs/fuse/dev.c. */
+const waitsForFuse = /^(request_wait_answer|__fuse_request_send|fuse_get_req)/
+
+const RESCAN_FIRST_MS = 20
+const RESCAN_LONGEST_MS = 5000
+
+/** Daemons open clones of their channel when their load grows, and no event tells of it: so it is looked for. */
+export function rescan(m: ManagedMount, delayMs = RESCAN_FIRST_MS): void {
+  const number = m.number
+  setTimeout(() => {
+    if (m.state !== 'serving' || m.number !== number) return
+    try {
+      recapture(m)
+    } catch {
+      // The daemon or a holder is just ending; whoever watches it will tell.
+    }
+    rescan(m, Math.min(delayMs * 2, RESCAN_LONGEST_MS))
+  }, delayMs).unref()
+}
