@@ -6,8 +6,10 @@
 //       lock               held by the living supervisor (flock: the kernel drops it with the process)
 //       state.json         0600, replaced whole
 import {
+  accessSync,
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   lstatSync,
   mkdirSync,
@@ -20,7 +22,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { userInfo } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { KeepmountError } from '../errors/error.js'
 import { failedWith } from '../native/error.js'
 import { lockFile } from '../native/process.js'
@@ -56,8 +58,8 @@ export class StateFolder {
       privateFolder(root)
       // The owner of a lock removes its folder at the end: a lock on a removed file is none, so look again.
       for (;;) {
-        privateFolder(path)
-        const lock = openSync(join(path, 'lock'), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+        const lock = openLock(path)
+        if (lock === null) continue
         if (!lockFile(lock)) {
           closeSync(lock)
           return null
@@ -88,8 +90,17 @@ export class StateFolder {
 
   /** Removes the folder and gives the lock back. */
   remove(): void {
-    rmSync(this.path, { recursive: true, force: true })
-    closeSync(this.lock)
+    // Out of the way first: what another process makes at this path while we remove is its own.
+    const removed = join(dirname(this.path), `${REMOVED}${basename(this.path)}.${process.pid}`)
+    try {
+      renameSync(this.path, removed)
+      rmSync(removed, { recursive: true, force: true })
+    } catch (error) {
+      // Somebody may have tidied up by hand.
+      if (!failedWith(error, 'ENOENT')) throw error
+    } finally {
+      closeSync(this.lock)
+    }
   }
 
   /** Gives the lock back and leaves the record. */
@@ -116,7 +127,8 @@ export function knownMounts(root = stateRoot()): KnownMount[] {
     if (failedWith(error, 'ENOENT')) return []
     throw unusable(root, error)
   }
-  return names.sort().map((name) => {
+  const living = names.filter((name) => !name.startsWith(REMOVED))
+  return living.sort().map((name) => {
     const folder = join(root, name)
     try {
       return { name, folder, record: readRecord(folder), problem: null }
@@ -135,19 +147,20 @@ export function findMount(target: string, root = stateRoot()): KnownMount | unde
 
 function readRecord(folder: string): MountRecord | null {
   const file = join(folder, 'state.json')
+  const broken = (reason: string, cause?: unknown) =>
+    new KeepmountError('STATE_FILE_BROKEN', { file, reason }, { cause })
   let text: string
   try {
     const { uid, mode } = lstatSync(file)
-    if (uid !== userInfo().uid)
-      throw new KeepmountError('STATE_FILE_BROKEN', { file, reason: `it belongs to uid ${uid}` })
-    if (mode & 0o077) throw new KeepmountError('STATE_FILE_BROKEN', { file, reason: 'others may read or write it' })
+    if (uid !== userInfo().uid) throw broken(`it belongs to uid ${uid}`)
+    if (mode & 0o077) throw broken('others may read or write it')
     text = readFileSync(file, 'utf8')
   } catch (error) {
     if (failedWith(error, 'ENOENT', 'ENOTDIR')) return null
-    throw error
+    throw error instanceof KeepmountError
+      ? error
+      : broken(error instanceof Error ? error.message : String(error), error)
   }
-  const broken = (reason: string, cause?: unknown) =>
-    new KeepmountError('STATE_FILE_BROKEN', { file, reason }, { cause })
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -160,14 +173,40 @@ function readRecord(folder: string): MountRecord | null {
   throw broken(`${issue?.path.join('.') || 'the document'}: ${issue?.message}`, parsed.error)
 }
 
+/** Makes the folder that all state is in, if need be. @throws KeepmountError STATE_FOLDER_UNUSABLE */
+export function checkStateRoot(root: string): void {
+  try {
+    privateFolder(root)
+    accessSync(root, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw unusable(root, error)
+  }
+}
+
+/** How the folder of a mount begins while it is being removed; no name of a mount begins so. */
+const REMOVED = '.removed-'
+
+/** The lock file, opened; null if the folder was removed meanwhile. */
+function openLock(path: string): number | null {
+  try {
+    privateFolder(path)
+    return openSync(join(path, 'lock'), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  } catch (error) {
+    // Not so if it is the root that is missing: that one stays.
+    if (failedWith(error, 'ENOENT') && existsSync(dirname(path))) return null
+    throw error
+  }
+}
+
 function privateFolder(path: string): void {
   try {
     mkdirSync(path, { mode: 0o700 })
   } catch (error) {
     if (!failedWith(error, 'EEXIST')) throw error
   }
-  const { uid, mode } = lstatSync(path)
-  if (!lstatSync(path).isDirectory()) throw new Error('it is not a folder')
+  const folder = lstatSync(path)
+  const { uid, mode } = folder
+  if (!folder.isDirectory()) throw new Error('it is not a folder')
   if (uid !== userInfo().uid) throw new Error(`it belongs to uid ${uid}`)
   if (mode & 0o077) throw new Error(`its mode is ${(mode & 0o777).toString(8)}: others may enter it`)
 }
