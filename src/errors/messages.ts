@@ -1,4 +1,5 @@
 // Every error that a user can meet, by code: what happened, to whom, what to do, and the exit code.
+import { quote } from './quote.js'
 
 /** What each error is about. */
 export interface Facts {
@@ -8,8 +9,10 @@ export interface Facts {
   EXITED_WITHOUT_MOUNT: { command: string; code: number | null; signal: string | null }
   AUTO_UNMOUNT: { argument: string }
   ALREADY_MANAGED: { name: string; mountpoint: string | null; supervisor: number }
+  UNSUPERVISED: { name: string; mountpoint: string }
   NAME_TAKEN: { name: string; argv: readonly string[] }
   MOUNTPOINT_MISSING: { mountpoint: string; reason: string }
+  MOUNTPOINT_SILENT: { mountpoint: string; seconds: number }
   MOUNTPOINT_BUSY: { mountpoint: string; type: string; dead: boolean }
   NO_FUSE_DEVICE: { reason: string }
   REQUEST_TIMEOUT: { seconds: number; holdTimeoutSec: number }
@@ -19,7 +22,10 @@ export interface Facts {
   NOT_MANAGED: { target: string }
   NOTHING_TO_ADOPT: { target: string; reason: string }
   HOLDER_FAILED: { reason: string }
+  EVENTS_UNUSABLE: { file: string; reason: string }
   BAD_OPTION: { option: string; value: string; expected: string }
+  USAGE: { command: string; problem: string }
+  NO_SEPARATOR: { argv: readonly string[] }
 }
 
 export type ErrorCode = keyof Facts
@@ -39,7 +45,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<Facts[Code]> } = 
   COMMAND_NOT_EXECUTABLE: {
     exitCode: 126,
     text: ({ command, reason }) => `${command}: cannot be run: ${reason}`,
-    remedy: ({ command }) => `make it executable (chmod +x ${command}), or name the program that runs it`,
+    remedy: ({ command }) => `make it executable (chmod +x ${quote(command)}), or name the program that runs it`,
   },
   NO_MOUNT: {
     exitCode: 125,
@@ -64,22 +70,33 @@ export const messages: { readonly [Code in ErrorCode]: Message<Facts[Code]> } = 
       `${name}${mountpoint ? ` (${mountpoint})` : ''} is already managed by the keepmount process ${supervisor}`,
     remedy: ({ name }) => `see keepmount status ${name}; end it with keepmount stop ${name}`,
   },
+  UNSUPERVISED: {
+    exitCode: 125,
+    text: ({ name, mountpoint }) => `${mountpoint} is the managed mount ${name}, whose keepmount process has died`,
+    remedy: ({ name }) => `take it up with keepmount adopt ${name}, or end it with keepmount stop ${name}`,
+  },
   NAME_TAKEN: {
     exitCode: 125,
-    text: ({ name, argv }) => `the name ${name} belongs to another command: ${argv.join(' ')}`,
+    text: ({ name, argv }) => `the name ${name} belongs to another command: ${argv.map(quote).join(' ')}`,
     remedy: ({ name }) =>
       `choose another --name, take it up with keepmount adopt ${name}, or end it with keepmount stop ${name}`,
   },
   MOUNTPOINT_MISSING: {
     exitCode: 125,
     text: ({ mountpoint, reason }) => `mountpoint ${mountpoint}: ${reason}`,
-    remedy: ({ mountpoint }) => `create it: mkdir -p ${mountpoint}`,
+    remedy: ({ mountpoint }) => `it must be a folder: mkdir -p ${quote(mountpoint)}`,
+  },
+  MOUNTPOINT_SILENT: {
+    exitCode: 125,
+    text: ({ mountpoint, seconds }) =>
+      `mountpoint ${mountpoint}: the file system there has not answered for ${seconds} s`,
+    remedy: () => 'see findmnt for the mount above it; unmount that one (umount -l) or bring its server back',
   },
   MOUNTPOINT_BUSY: {
     exitCode: 125,
     text: ({ mountpoint, type, dead }) =>
       dead ? `${mountpoint} still carries a dead ${type} mount` : `${mountpoint} already carries a ${type} mount`,
-    remedy: ({ mountpoint }) => `unmount it first: umount -l ${mountpoint}`,
+    remedy: ({ mountpoint }) => `unmount it first: umount -l ${quote(mountpoint)}`,
   },
   NO_FUSE_DEVICE: {
     exitCode: 125,
@@ -108,7 +125,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<Facts[Code]> } = 
     exitCode: 125,
     text: ({ file, reason }) => `the state file ${file} cannot be read: ${reason}`,
     remedy: ({ file }) =>
-      `nothing was changed; if no keepmount process uses it, move it away: mv ${file} ${file}.broken`,
+      `nothing was changed; if no keepmount process uses it, move it away: mv ${quote(file)} ${quote(`${file}.broken`)}`,
   },
   NOT_MANAGED: {
     exitCode: 125,
@@ -129,5 +146,24 @@ export const messages: { readonly [Code in ErrorCode]: Message<Facts[Code]> } = 
     exitCode: 125,
     text: ({ option, value, expected }) => `${option} ${value}: expected ${expected}`,
     remedy: () => 'see keepmount run --help',
+  },
+  EVENTS_UNUSABLE: {
+    exitCode: 125,
+    text: ({ file, reason }) => `events cannot be written to ${file}: ${reason}`,
+    remedy: () => 'give a file in a folder of your own, a named pipe that is being read, or - for stdout',
+  },
+  USAGE: {
+    exitCode: 125,
+    text: ({ command, problem }) => `${command}: ${problem}`,
+    remedy: ({ command }) => `see ${command} --help`,
+  },
+  NO_SEPARATOR: {
+    exitCode: 125,
+    text: ({ argv }) =>
+      argv.length === 0 ? 'keepmount run: no command was given' : 'keepmount run: a -- must stand before the command',
+    remedy: ({ argv }) =>
+      argv.length === 0
+        ? 'put the daemon’s command after --, for example: keepmount run -- sshfs -f host:/data /mnt/data'
+        : `keepmount’s own options come before it: keepmount run -- ${argv.map(quote).join(' ')}`,
   },
 }
