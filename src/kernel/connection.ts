@@ -1,6 +1,6 @@
 // A FUSE connection as fusectl shows it: how many requests wait, and the switch that aborts it. The file system is
 // mounted privately, attached nowhere, so that nothing on the machine changes. Source: fs/fuse/control.c.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { failedWith } from '../native/error.js'
 import { detachedMount } from '../native/mount.js'
 import type { Fd } from '../native/types.js'
@@ -30,6 +30,9 @@ export function abortConnection(connection: number): boolean {
 }
 
 export const connectionExists = (connection: number): boolean => waitingRequests(connection) !== null
+
+/** The numbers of all connections that can be seen. */
+export const connectionNumbers = (): number[] => readdirSync(fusectl()).map(Number)
 
 const wellKnown = '/sys/fs/fuse/connections'
 let detached: Fd | undefined

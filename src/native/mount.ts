@@ -22,18 +22,38 @@ export function umount(target: string, flags: number): void {
 
 const FSOPEN_CLOEXEC = 1
 const FSMOUNT_CLOEXEC = 1
+const FSCONFIG_SET_STRING = 1
 const FSCONFIG_CMD_CREATE = 6
+const FSCONFIG_CMD_RECONFIGURE = 7
+const FSPICK_CLOEXEC = 1
+const FSPICK_EMPTY_PATH = 8
 
 /**
  * A new file system of this type that is attached nowhere; its files are under `/proc/self/fd/<fd>/`. It is gone when
  * the fd is closed. Needs CAP_SYS_ADMIN. Source: fsopen(2), fsmount(2).
  * @throws SyscallError
  */
-export function detachedMount(type: string): Fd {
+export function detachedMount(type: string, options: Readonly<Record<string, string>> = {}): Fd {
   const context = syscall('fsopen', type, cstring(type), FSOPEN_CLOEXEC) as Fd
   try {
+    for (const [key, value] of Object.entries(options))
+      syscall('fsconfig', `${type} ${key}=${value}`, context, FSCONFIG_SET_STRING, cstring(key), cstring(value), 0)
     syscall('fsconfig', type, context, FSCONFIG_CMD_CREATE, 0, 0, 0)
     return syscall('fsmount', type, context, FSMOUNT_CLOEXEC, 0) as Fd
+  } finally {
+    closeFd(context)
+  }
+}
+
+/**
+ * Reconfigures the file system of a mount without changing anything, for which the kernel drops every cached name of it
+ * that nothing uses. The mount's flags stay as they are, which mount(2) with MS_REMOUNT would rewrite.
+ * @throws SyscallError
+ */
+export function reconfigure(mount: Fd): void {
+  const context = syscall('fspick', `fd ${mount}`, mount, cstring(''), FSPICK_CLOEXEC | FSPICK_EMPTY_PATH) as Fd
+  try {
+    syscall('fsconfig', `fd ${mount}`, context, FSCONFIG_CMD_RECONFIGURE, 0, 0, 0)
   } finally {
     closeFd(context)
   }
