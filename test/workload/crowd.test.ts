@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { Child } from '../fixtures/child.js'
-import { Place } from '../fixtures/place.js'
+import { placeFor } from '../fixtures/place.js'
 import { Crowd, crowdTable } from './crowd.js'
 
 const expected = crowdTable.map(({ name }) => ({ name, errors: 0, wrong: 0 }))
@@ -10,8 +10,7 @@ const judged = (results: Awaited<ReturnType<Crowd['finish']>>) =>
   results.map(({ name, errors, wrong }) => ({ name, errors, wrong }))
 
 t.test('on a plain folder all workloads run without an error', async (t) => {
-  const place = new Place()
-  t.teardown(() => place.clean())
+  const place = placeFor(t)
   // Both names are the same folder: the mount is taken as it is.
   Object.assign(place, { source: place.mount })
   const crowd = new Crowd(place)
@@ -21,8 +20,7 @@ t.test('on a plain folder all workloads run without an error', async (t) => {
 })
 
 t.test('on a bare FUSE daemon all workloads run without an error', async (t) => {
-  const place = new Place()
-  t.teardown(() => place.clean())
+  const place = placeFor(t)
   // Libfuse's paths give each link of a file an inode of its own, so the kernel must not remember the number of links.
   const argv = ['bindfs', '-f', '-o', 'attr_timeout=0', place.source, place.mount]
   const daemon = new Child(argv, { env: place.env })
@@ -40,8 +38,7 @@ t.test('a lost, a doubled and a foreign line in the log are noticed', async (t) 
     ['doubled', (text: string) => text.replace(/^(.*\n)/, '$1$1')],
     ['foreign', (text: string) => text.replace('line', 'lime')],
   ] as const) {
-    const place = new Place()
-    t.teardown(() => place.clean())
+    const place = placeFor(t)
     Object.assign(place, { source: place.mount })
     const crowd = new Crowd(place, ['append'])
     await crowd.ready()

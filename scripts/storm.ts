@@ -1,0 +1,62 @@
+// scripts/storm: the kill storm from the command line.
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { type StormReport, storm } from '../test/workload/storm.js'
+
+const usage = `usage: scripts/storm [--kills N] [--minutes M] [--seed S] [--also holder,supervisor] [--json FILE] [-- DAEMON…]
+
+Kills a mount's daemon again and again under eight applications that check all they do.
+DAEMON is the command to kill, with {src} and {mnt} for the folder it shows and its mountpoint; without it, keepmount mirror.
+Exits 0 if no application saw anything and nothing was left behind.`
+
+const separator = process.argv.indexOf('--')
+const own = process.argv.slice(2, separator < 0 ? undefined : separator)
+const command = separator < 0 ? [] : process.argv.slice(separator + 1)
+const { values } = parseArgs({
+  args: own,
+  options: {
+    kills: { type: 'string' },
+    minutes: { type: 'string' },
+    seed: { type: 'string' },
+    also: { type: 'string', default: '' },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  },
+})
+if (values.help) {
+  console.log(usage)
+  process.exit()
+}
+const also = values.also.split(',').filter((who) => who === 'holder' || who === 'supervisor')
+const report = await storm({
+  kills: Number(values.kills ?? (values.minutes ? Number.POSITIVE_INFINITY : 100)),
+  minutes: Number(values.minutes ?? Number.POSITIVE_INFINITY),
+  seed: Number(values.seed ?? Date.now() % 1_000_000),
+  also,
+  ...(command.length > 0 && { daemon: (source, mountpoint) => fillIn(command, source, mountpoint) }),
+  progress: (text) => console.log(`  ${text}`),
+})
+show(report)
+if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
+process.exit(report.problems.length > 0 ? 1 : 0)
+
+function fillIn(argv: readonly string[], source: string, mountpoint: string): string[] {
+  return argv.map((argument) => argument.replaceAll('{src}', source).replaceAll('{mnt}', mountpoint))
+}
+
+function show({ seed, seconds, kills, lives, pause_ms, applications, supervisor_rss_kb, problems }: StormReport): void {
+  console.log('')
+  for (const { name, operations, errors, wrong, longest_ms, notes } of applications) {
+    console.log(
+      `${name.padEnd(11)} ${String(operations).padStart(8)} steps  ${errors} errors  ${wrong} wrong  longest ${longest_ms} ms`,
+    )
+    for (const note of notes) console.log(`    ${note}`)
+  }
+  console.log(`
+kills       ${kills.daemon} daemon, ${kills.holder} holder, ${kills.supervisor} supervisor in ${seconds} s (seed ${seed}); life ${lives}
+pause       median ${pause_ms.median} ms, p99 ${pause_ms.p99} ms, longest ${pause_ms.max} ms
+supervisor  ${(supervisor_rss_kb.start / 1024).toFixed(1)} MB at the start, ${(supervisor_rss_kb.end / 1024).toFixed(1)} MB at the end
+`)
+  for (const problem of problems) console.log(`PROBLEM: ${problem}`)
+  console.log(problems.length === 0 ? 'weathered: nobody noticed, nothing was left behind' : 'lost')
+}
