@@ -16,6 +16,6 @@ export class KeepmountError<Code extends ErrorCode = ErrorCode> extends Error {
     const { text, remedy, exitCode } = messages[code]
     super(text(facts), options)
     this.remedy = remedy(facts)
-    this.exitCode = exitCode
+    this.exitCode = typeof exitCode === 'number' ? exitCode : exitCode(facts)
   }
 }

@@ -1,4 +1,5 @@
 // Every error that a user can meet, by code: what happened, to whom, what to do, and the exit code.
+import { signalNumber } from '../native/signals.js'
 import { quote } from './quote.js'
 
 /** What each error is about. */
@@ -30,7 +31,12 @@ export interface Facts {
 
 export type ErrorCode = keyof Facts
 
-export type Message<F> = { exitCode: number; text: (facts: F) => string; remedy: (facts: F) => string }
+export type Message<F> = {
+  /** Of keepmount itself, or after the daemon's. */
+  exitCode: number | ((facts: F) => number)
+  text: (facts: F) => string
+  remedy: (facts: F) => string
+}
 
 const died = (code: number | null, signal: string | null): string =>
   signal ? `was ended by ${signal}` : `exited with code ${code ?? 'unknown'}`
@@ -54,7 +60,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<Facts[Code]> } = 
       'check the daemon’s own output; raise --timeout-start-sec if it is slow to start; a daemon that mounts in a mount namespace of its own cannot be managed',
   },
   EXITED_WITHOUT_MOUNT: {
-    exitCode: 125,
+    exitCode: ({ code, signal }) => (signal ? 128 + signalNumber(signal) : code || 125),
     text: ({ command, code, signal }) => `${command}: ${died(code, signal)} before it had mounted anything`,
     remedy: () => 'check the daemon’s own output; run the command by itself to see whether it mounts',
   },

@@ -1,4 +1,5 @@
 // What one process may ask about and do to itself and its children: prctl(2), kcmp(2), wait4(2), flock(2).
+import { readFileSync } from 'node:fs'
 import { rawSyscall } from './ffi.js'
 import { syscall } from './syscall.js'
 import type { Fd, Pid, RemoteFd } from './types.js'
@@ -28,10 +29,10 @@ export interface Exit {
 }
 
 /**
- * How a process that has ended did so; it is not reaped by this. For a child of ours by waitid(2), for any other by the
- * PIDFD_GET_INFO ioctl (Linux 6.15 and later, once its parent has reaped it).
+ * How a process that has ended did so; it is not reaped by this. For a child of ours by waitid(2); for any other by the
+ * PIDFD_GET_INFO ioctl (Linux 6.15 and later) once its parent has reaped it, and by field 52 of its stat before that.
  */
-export function exitOf(pidfd: Fd): Exit {
+export function exitOf(pidfd: Fd, pid: Pid): Exit {
   siginfo.fill(0)
   if (rawSyscall('waitid', P_PIDFD, pidfd, siginfo, WEXITED | WNOHANG | WNOWAIT, 0) === 0) {
     const status = siginfo.readInt32LE(SI_STATUS)
@@ -39,9 +40,21 @@ export function exitOf(pidfd: Fd): Exit {
   }
   pidfdInfo.fill(0)
   pidfdInfo.writeBigUInt64LE(PIDFD_INFO_EXIT, 0)
-  const known =
+  const reaped =
     rawSyscall('ioctl', pidfd, PIDFD_GET_INFO, pidfdInfo) === 0 && pidfdInfo.readBigUInt64LE(0) & PIDFD_INFO_EXIT
-  return known ? fromWaitStatus(pidfdInfo.readInt32LE(EXIT_CODE)) : { code: null, signal: null }
+  if (reaped) return fromWaitStatus(pidfdInfo.readInt32LE(EXIT_CODE))
+  return exitOfZombie(pid) ?? { code: null, signal: null }
+}
+
+/** Source: proc_pid_stat(5), exit_code; zero without ptrace access, as is that of a process which exited with 0. */
+function exitOfZombie(pid: Pid): Exit | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? fromWaitStatus(Number(fields[EXIT_CODE_FIELD - 3])) : null
+  } catch {
+    return null
+  }
 }
 
 /**
@@ -69,6 +82,7 @@ const siginfo = Buffer.alloc(128)
 const PIDFD_GET_INFO = 0xc040ff0b
 const PIDFD_INFO_EXIT = 8n
 const EXIT_CODE = 60
+const EXIT_CODE_FIELD = 52
 const pidfdInfo = Buffer.alloc(64)
 
 /** Takes the exclusive lock of an open file, which the kernel drops when we die. False if another has it. Source: flock(2). */

@@ -161,7 +161,9 @@ export function startAnew(m: ManagedMount): void {
 function startLife(m: ManagedMount, channel: Fd | null): void {
   const { argv, cwd, env } = m.options
   m.startedAt = performance.now()
-  const { pid, go } = launch({ path: m.path, argv, cwd, env, channel })
+  const { child, pid, go } = launch({ path: m.path, argv, cwd, env, channel })
+  m.launched.add(pid)
+  child.once('exit', () => m.launched.delete(pid))
   m.leader = { pid, startTime: startTimeOf(pid) ?? '' }
   m.adopted = false
   m.life = Life.follow(pid, m.watcher, (exit) => leaderExited(m, exit))

@@ -4,6 +4,7 @@ import { signalName } from '../native/signals.js'
 import { killFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
 import { unmountOurs } from './unmount.js'
+import { reapOrphans } from './watching.js'
 
 /**
  * @param error why the supervisor ends, if the daemon is not the reason
@@ -18,6 +19,7 @@ export function end(m: ManagedMount, { error, keepFolder = false }: { error?: un
   m.life?.kill()
   killFamily(m.helpers())
   for (const { child } of m.probers) child.kill('SIGKILL')
+  reapOrphans(m, NOBODY)
   m.release()
   m.holders.end()
   if (keepFolder) return
@@ -28,11 +30,14 @@ export function end(m: ManagedMount, { error, keepFolder = false }: { error?: un
   m.finish(exit)
 }
 
-/** As the daemon's, as a shell shows it; our own failure if the daemon's end does not show that we gave up. */
+/**
+ * As the daemon's, as a shell shows it. Our own failure if we gave up and the daemon's end does not show it; an end that
+ * the kernel does not tell is taken for a good one.
+ */
 function exitCode({ lastExit, gaveUp }: ManagedMount): number {
-  const code = lastExit?.signal ? 128 + lastExit.signal : (lastExit?.code ?? null)
-  if (code === null || (gaveUp && code === 0)) return OWN_FAILURE
-  return code
+  const code = lastExit?.signal ? 128 + lastExit.signal : (lastExit?.code ?? 0)
+  return gaveUp && code === 0 ? OWN_FAILURE : code
 }
 
 const OWN_FAILURE = 125
+const NOBODY = 0

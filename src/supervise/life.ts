@@ -34,7 +34,7 @@ export class Life {
     const leader = { pid, startTime: startTimeOf(pid) ?? '' }
     const unwatch = watcher.watch(pidfd, pollEvents.POLLIN, () => {
       unwatch()
-      onExit(exitOf(pidfd))
+      onExit(exitOf(pidfd, pid))
     })
     return new Life(leader, pidfd, unwatch)
   }

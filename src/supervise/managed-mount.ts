@@ -73,6 +73,8 @@ export class ManagedMount {
   mountsBefore = new Set<string>()
   gaveUp = false
   readonly probers = new Set<Prober>()
+  /** The processes that Node started as lives; it reaps them. */
+  readonly launched = new Set<number>()
   readonly watcher = new Watcher()
   readonly startLimit: StartLimit
   readonly timers: Timers

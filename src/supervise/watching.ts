@@ -105,10 +105,13 @@ export function channelOfDaemon(m: ManagedMount, held: HeldChannel): Fd | null {
   }
 }
 
-/** Reaps the orphans that became our children; libuv reaps those that Node started. */
-export function reapOrphans(m: ManagedMount): void {
+/**
+ * Reaps the orphans that became our children; libuv reaps those that Node started.
+ * @param except one whose end is still to be told
+ */
+export function reapOrphans(m: ManagedMount, except: number | undefined = m.leader?.pid): void {
   const helpers = m.helpers()
-  for (const pid of childrenOf('self')) if (!helpers.has(pid) && pid !== m.leader?.pid) reap(pid)
+  for (const pid of childrenOf('self')) if (!helpers.has(pid) && !m.launched.has(pid) && pid !== except) reap(pid)
 }
 
 /** A stock daemon that was handed the channel knows nothing of it and mounts a second time, over the first. */
