@@ -1,4 +1,6 @@
 // `keepmount stop NAME|DIR`: returns when daemon, holders and mount are gone.
+
+import { findMount } from '../state/folder.js'
 import { stop as supervise } from '../supervise/index.js'
 import { Outlet } from './output/outlet.js'
 import { paint } from './output/paint.js'
@@ -16,7 +18,7 @@ export async function stop(argv: readonly string[]): Promise<number> {
   const style = paint(process.stderr.isTTY, process.env)
   const start = performance.now()
   try {
-    outlet?.write(`stopping ${target} …\n`)
+    if (findMount(target)) outlet?.write(`stopping ${target} …\n`)
     await supervise(target)
     outlet?.write(`${style.green('○')} ${target} is stopped after ${duration(performance.now() - start)}\n`)
   } finally {

@@ -1,10 +1,9 @@
 // A way out for text whose reader may be slow, stopped or gone: nothing here waits for it, since the one who writes has a
 // mount to keep alive. What a reader does not take is kept up to a limit and dropped beyond it.
 import { constants, createWriteStream, fstatSync, openSync } from 'node:fs'
-import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
-import { isatty, WriteStream } from 'node:tty'
 import { failedWith } from '../../native/error.js'
+import { PatientWriter } from './patient-writer.js'
 
 const KEPT_BYTES = 4 << 20
 /** How long the end waits for a reader. */
@@ -24,12 +23,12 @@ export class Outlet {
   /** Appends to a file, which is made with mode 0600 if need be. @throws ENXIO for a named pipe that nobody reads */
   static toFile(path: string): Outlet {
     const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK, O_NOCTTY } = constants
-    return new Outlet(streamOn(openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0o600)))
+    return new Outlet(streamOn(openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0o600), true))
   }
 
-  /** To one of our standard streams, by a description of its own: the flags of the shared one are the daemon's too. */
+  /** To one of our standard streams. */
   static toStandard(fd: 1 | 2): Outlet {
-    return new Outlet(streamOn(fd))
+    return new Outlet(streamOn(fd, false))
   }
 
   write(text: string): void {
@@ -51,36 +50,31 @@ export class Outlet {
       deadline = setTimeout(resolve, FLUSH_MS)
     })
     const flushed = new Promise<void>((resolve) => {
-      this.stream.once('close', resolve)
       this.stream.once('error', () => resolve())
       this.stream.end(() => resolve())
     })
     await Promise.race([flushed, late])
     clearTimeout(deadline)
-    this.stream.destroy()
   }
 }
 
-/** A stream that is fit for what the fd is. */
-function streamOn(fd: number): Writable {
-  if (isatty(fd)) {
-    const terminal: WriteStream & { _handle?: { setBlocking?(on: boolean): void } } = new WriteStream(fd)
-    // Node makes terminals blocking, so that Ctrl-S would stop the supervisor. There is no public way to undo it.
-    terminal._handle?.setBlocking?.(false)
-    return terminal
-  }
+/** @param isOurs false for a standard stream, whose flags are the daemon's too and which stays open */
+function streamOn(fd: number, isOurs: boolean): Writable {
   const kind = fstatSync(fd)
-  if (kind.isFIFO()) return new Socket({ fd: fd <= 2 ? reopened(fd) : fd, readable: false, writable: true })
-  if (kind.isSocket()) return new Socket({ fd, readable: false, writable: true })
-  return createWriteStream('', { fd, autoClose: fd > 2 })
+  if (kind.isFile() || isNull(kind.rdev)) return createWriteStream('', { fd, autoClose: isOurs })
+  if (kind.isSocket()) return new PatientWriter(fd, 'socket')
+  return new PatientWriter(isOurs ? fd : reopened(fd), 'file')
 }
 
-/** A description of its own of a pipe, or the same one where there is no right to. */
+/** /dev/null and its like, which always take what they are given: major 1. */
+const isNull = (rdev: number): boolean => rdev >> 8 === 1
+
+/** A description of its own of a pipe or terminal, so that it can be non-blocking, or the same where we may not. */
 function reopened(fd: number): number {
   try {
-    return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK)
+    return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
   } catch (error) {
-    if (failedWith(error, 'ENXIO', 'EACCES', 'ENOENT', 'EPERM')) return fd
+    if (failedWith(error, 'ENXIO', 'EACCES', 'ENOENT', 'EPERM', 'EIO')) return fd
     throw error
   }
 }
