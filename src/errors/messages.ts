@@ -160,13 +160,12 @@ export const messages: { readonly [Code in ErrorCode]: Message<Facts[Code]> } = 
   },
   USAGE: {
     exitCode: 125,
-    text: ({ command, problem }) => `${command}: ${problem}`,
+    text: ({ problem }) => problem,
     remedy: ({ command }) => `see ${command} --help`,
   },
   NO_SEPARATOR: {
     exitCode: 125,
-    text: ({ argv }) =>
-      argv.length === 0 ? 'keepmount run: no command was given' : 'keepmount run: a -- must stand before the command',
+    text: ({ argv }) => (argv.length === 0 ? 'no command was given' : 'a -- must stand before the command'),
     remedy: ({ argv }) =>
       argv.length === 0
         ? 'put the daemon’s command after --, for example: keepmount run -- sshfs -f host:/data /mnt/data'

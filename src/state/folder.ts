@@ -103,9 +103,10 @@ export class StateFolder {
     }
   }
 
-  /** Gives the lock back and leaves the record. */
+  /** Gives the lock back and leaves the record; a folder that has none is removed. */
   release(): void {
-    closeSync(this.lock)
+    if (existsSync(join(this.path, 'state.json'))) closeSync(this.lock)
+    else this.remove()
   }
 }
 
