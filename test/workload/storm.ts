@@ -113,7 +113,8 @@ class Storm {
 
   private start(): Managed {
     const { daemon = mirrorCommand } = this.options
-    return Managed.run(this.place, { daemon: daemon(this.place.source, this.place.mount), options: unlimited })
+    const argv = daemon(this.place.source, this.place.mount)
+    return Managed.run(this.place, { daemon: argv, options: unlimited, cwd: process.cwd() })
   }
 
   /** One blow, of a random kind. */
