@@ -42,8 +42,8 @@ const columns: readonly Column[] = [
   },
   {
     title: 'HOLDERS',
-    cell: ({ holders }) => holders.map(({ pid }) => pid).join(' ') || 'none',
-    colour: ({ holders }) => (holders.length ? null : 'red'),
+    cell: ({ holders, revive }) => holders.map(({ pid }) => pid).join(' ') || (revive === 'remount' ? '–' : 'none'),
+    colour: ({ holders, revive }) => (holders.length || revive === 'remount' ? null : 'red'),
   },
   {
     title: 'SUPERVISOR',

@@ -143,6 +143,7 @@ function nextLife(restartInMs: number | null): string {
 function inFlight(policy: string): string {
   if (policy === 'resend') return 'unanswered requests were sent again'
   if (policy === 'hold') return 'unanswered requests still wait'
+  if (policy === 'none') return 'mounted anew, and what was open is lost'
   const errno = /^fail:(\w+)$/.exec(policy)?.[1]
   return errno === undefined ? policy : `unanswered requests ended with ${errno}`
 }
