@@ -4,9 +4,10 @@
 //   <cgroup2 mount>[/<an ancestor of our own cgroup>]/keepmount/holder-<pid>-<start time>
 //
 // Source: cgroups(7). Version 2 only, also where it is mounted beside version 1.
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { readMounts } from '../kernel/mountinfo.js'
-import type { ProcessIdentity } from '../kernel/process.js'
+import { isAlive, type ProcessIdentity } from '../kernel/process.js'
+import type { Pid } from '../native/types.js'
 
 /** Moves a holder into a cgroup of its own, as near to the root as we may. @returns its folder, null if none could be made */
 export function enterOwnCgroup(holder: ProcessIdentity): string | null {
@@ -23,9 +24,12 @@ export function enterOwnCgroup(holder: ProcessIdentity): string | null {
   return null
 }
 
-/** Removes the cgroup of a holder that has ended, if it had one. */
+/** Removes the cgroup of a holder that has ended, if it had one, and those of others that ended with their supervisor. */
 export function leaveCgroup(holder: ProcessIdentity): void {
-  for (const { parent, folder } of places(holder)) remove(parent, folder)
+  for (const { parent, folder } of places(holder)) {
+    for (const orphan of orphansIn(parent)) removeFolder(orphan)
+    remove(parent, folder)
+  }
 }
 
 /** The folder of a holder's own cgroup; null if it is in another. */
@@ -66,11 +70,28 @@ function cgroupPathOf(pid: number | 'self'): string | null {
 
 /** The parent is shared: it goes with the last folder in it. */
 function remove(parent: string, folder: string): void {
-  for (const path of [folder, parent]) {
-    try {
-      rmdirSync(path)
-    } catch {
-      return
-    }
+  removeFolder(folder)
+  removeFolder(parent)
+}
+
+/** The kernel refuses to remove a cgroup that has processes or folders in it. */
+function removeFolder(path: string): void {
+  try {
+    rmdirSync(path)
+  } catch {
+    // Not there, not empty, or not ours.
+  }
+}
+
+/** The cgroups there of holders that have ended. */
+function orphansIn(parent: string): string[] {
+  try {
+    return readdirSync(parent)
+      .map((name) => /^holder-(\d+)-(\d+)$/.exec(name))
+      .filter((match) => match !== null)
+      .filter(([, pid = '', startTime = '']) => !isAlive({ pid: Number(pid) as Pid, startTime }))
+      .map(([name]) => `${parent}/${name}`)
+  } catch {
+    return []
   }
 }

@@ -241,7 +241,10 @@ t.test('a holder', { skip }, async (t) => {
 
   t.test('that holds nothing dies with its supervisor', async (t) => {
     const [record] = await orphanedHolders(t, nameFor(t), 1, 0)
-    await gone(record?.pid as Pid)
+    const pid = record?.pid as Pid
+    await gone(pid)
+    Holder.start({ name: nameFor(t) }).end()
+    t.same(cgroupsOf(pid), [], 'the end of another removes its cgroup')
   })
 
   t.test('is not taken for another process', async (t) => {

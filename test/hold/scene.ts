@@ -1,8 +1,7 @@
 // What the tests of the holders share: channels to hold, what a holder has open, and the certainty that nothing stays.
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { extname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import type { Test } from 'tap'
 import { findHolders, type Holder } from '../../src/hold/holder.js'
 import { type HolderRecord, Holders } from '../../src/hold/holders.js'
@@ -14,6 +13,7 @@ import { sameOpenFile } from '../../src/native/process.js'
 import type { Fd, Pid, RemoteFd } from '../../src/native/types.js'
 import { Child } from '../fixtures/child.js'
 import { within } from '../fixtures/deadline.js'
+import { builtProgram } from '../fixtures/project.js'
 
 /** Why the tests cannot run here, or false. */
 export const skip = missing()
@@ -124,8 +124,7 @@ export function groupOf(t: Test, count = 2, options: Parameters<typeof Holders.s
 
 /** The holders of a supervisor that was killed with SIGKILL. */
 export async function orphanedHolders(t: Test, name: string, count: number, channels: number): Promise<HolderRecord[]> {
-  const keeper = fileURLToPath(new URL(`./keeper${extname(import.meta.url)}`, import.meta.url))
-  const child = new Child([process.execPath, ...process.execArgv, keeper, name, String(count), String(channels)])
+  const child = new Child([process.execPath, builtProgram('test/hold/keeper'), name, String(count), String(channels)])
   t.teardown(() => child.kill())
   await child.says(/\]\n/)
   await child.kill()
