@@ -25,7 +25,7 @@ t.test('on a bare FUSE daemon all workloads run without an error', async (t) => 
   const argv = ['bindfs', '-f', '-o', 'attr_timeout=0', place.source, place.mount]
   const daemon = new Child(argv, { env: place.env })
   place.undo(() => daemon.kill())
-  await place.mounted()
+  await place.mountedAt(place.mount)
   const crowd = new Crowd(place)
   await crowd.ready()
   const results = await crowd.finish()
