@@ -1,4 +1,5 @@
 // What each event says to a person: a row each. Times are milliseconds.
+import { quote } from '../../errors/quote.js'
 import type { EventFacts, EventName, GiveUpReason, MountEvent } from '../../supervise/events.js'
 import type { Colour } from '../output/paint.js'
 import { duration } from './duration.js'
@@ -31,7 +32,8 @@ const rows: { readonly [Name in EventName]: Row<Name> } = {
     symbol: '✖',
     colour: 'red',
     title: 'crashed',
-    text: (e) => `life ${e.life}, daemon ${e.daemon_pid}: ${ending(e)}; ${nextLife(e.restart_in_ms)}`,
+    text: (e) =>
+      `life ${e.life}${e.daemon_pid ? `, daemon ${e.daemon_pid}` : ''}: ${ending(e)}; ${nextLife(e.restart_in_ms)}`,
   },
   revived: {
     symbol: '↻',
@@ -60,7 +62,7 @@ const rows: { readonly [Name in EventName]: Row<Name> } = {
     colour: 'red',
     title: 'gave up',
     text: (e) =>
-      `${giveUps[e.reason].text}${e.detail ? `: ${e.detail}` : ''} (${e.action})\n→ ${giveUps[e.reason].remedy}`,
+      `${giveUps[e.reason].text}${e.detail ? `: ${e.detail}` : ''}\n→ ${giveUps[e.reason].remedy}\n${fate(e)}`,
   },
   unmounted: {
     symbol: '○',
@@ -69,7 +71,7 @@ const rows: { readonly [Name in EventName]: Row<Name> } = {
     text: (e) =>
       e.reason === 'aborted'
         ? `${e.mountpoint}: its connection was aborted by somebody`
-        : `${e.mountpoint}, by somebody’s wish`,
+        : `${e.mountpoint}, from outside keepmount`,
   },
   stopped: {
     symbol: '○',
@@ -134,6 +136,12 @@ const pids = (list: readonly number[]): string => list.join(', ')
 
 const ending = ({ code, signal }: Pick<EventFacts['crashed'], 'code' | 'signal'>): string =>
   signal !== null ? `was ended by ${signal}` : code !== null ? `exited with code ${code}` : 'ended'
+
+/** What becomes of the mount. */
+const fate = ({ action, mountpoint }: EventOf<'gave_up'>): string =>
+  action === 'abort' && mountpoint !== null
+    ? `the mount stays and answers ENOTCONN until it is unmounted: umount -l ${quote(mountpoint)}`
+    : 'the mount is unmounted'
 
 function nextLife(restartInMs: number | null): string {
   if (restartInMs === null) return 'it will not be started again'
