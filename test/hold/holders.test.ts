@@ -1,5 +1,6 @@
 // The group of holders: whoever of them is killed or stopped, and whenever, no channel is lost as long as one of them or
 // the daemon has it; and a later supervisor finds all that its predecessor left.
+import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { findHolders } from '../../src/hold/holder.js'
 import { type HeldChannel, Holders, type Replacement } from '../../src/hold/holders.js'
@@ -9,6 +10,7 @@ import type { Fd, Pid, RemoteFd } from '../../src/native/types.js'
 import {
   cgroupsOf,
   channel,
+  dead,
   fdsOf,
   gone,
   groupOf,
@@ -38,6 +40,19 @@ function hasExactly(t: Test, group: Holders, expected: readonly (readonly [HeldC
     }
   }
 }
+
+/** Kills the process whose pid is put into its cell, within the next 0.4 ms, and says so by emptying the cell. */
+const killerProgram = `
+  const target = require('node:worker_threads').workerData
+  for (;;) {
+    Atomics.wait(target, 0, 0)
+    const until = performance.now() + Math.random() * 0.4
+    while (performance.now() < until);
+    try { process.kill(target[0], 'SIGKILL') } catch {}
+    Atomics.store(target, 0, 0)
+    Atomics.notify(target, 0)
+  }
+`
 const duplicate = (fd: Fd): Fd => syscall('fcntl', `fd ${fd}`, fd, 1030 /* F_DUPFD_CLOEXEC */, 0) as Fd
 const stop = async (pid: Pid): Promise<void> => void process.kill(pid, 'SIGSTOP')
 
@@ -128,6 +143,32 @@ t.test('a group of holders', { skip }, async (t) => {
       hasExactly(t, group, expected, 'after ten')
     },
   )
+
+  t.test('loses nothing when one is killed in the middle of whatever is being done', async (t) => {
+    const target = new Int32Array(new SharedArrayBuffer(8))
+    const killer = new Worker(killerProgram, { eval: true, workerData: target })
+    t.teardown(() => killer.terminate())
+    const group = groupOf(t)
+    const expected: (readonly [HeldChannel, Fd])[] = []
+    const fds = Array.from({ length: 8 }, () => channel(t))
+    for (let round = 0; round < 200; round++) {
+      const [victim = 0] = [group.pids()[round % 2]]
+      Atomics.store(target, 0, victim)
+      Atomics.notify(target, 0)
+      const [oldest] = expected
+      if (oldest && expected.length === fds.length) {
+        expected.shift()
+        group.drop(oldest[0])
+      }
+      const fd = fds[round % fds.length] as Fd
+      expected.push([group.hold(fd), fd])
+      Atomics.wait(target, 0, victim)
+      await dead(victim as Pid)
+      group.replace(victim as Pid)
+      if (round % 20 === 0) hasExactly(t, group, expected, `round ${round}`)
+    }
+    hasExactly(t, group, expected, 'in the end')
+  })
 
   t.test('is filled from the daemon when all are killed at once', async (t) => {
     for (const way of ['given to replace', 'of the group'] as const) {

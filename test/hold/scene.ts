@@ -102,9 +102,13 @@ export function cgroupsOf(pid: Pid): string[] {
 /** Kills a process and waits until that has happened. */
 export async function killNow(pid: Pid): Promise<void> {
   process.kill(pid, 'SIGKILL')
-  await within(dead(pid), 10_000, `the death of ${pid}`)
+  await dead(pid)
 }
-async function dead(pid: Pid): Promise<void> {
+
+/** Resolves when a process runs no more; a zombie may be left. */
+export const dead = (pid: Pid): Promise<void> => within(death(pid), 10_000, `the death of ${pid}`)
+
+async function death(pid: Pid): Promise<void> {
   for (;;) {
     try {
       if (/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) return
@@ -124,7 +128,9 @@ export function groupOf(t: Test, count = 2, options: Parameters<typeof Holders.s
 
 /** The holders of a supervisor that was killed with SIGKILL. */
 export async function orphanedHolders(t: Test, name: string, count: number, channels: number): Promise<HolderRecord[]> {
-  const child = new Child([process.execPath, builtProgram('test/hold/keeper'), name, String(count), String(channels)])
+  // Without the options by which a test runner puts its own environment into every process.
+  const node = ['env', '-u', 'NODE_OPTIONS', process.execPath]
+  const child = new Child([...node, builtProgram('test/hold/keeper'), name, String(count), String(channels)])
   t.teardown(() => child.kill())
   await child.says(/\]\n/)
   await child.kill()
