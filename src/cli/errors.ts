@@ -18,5 +18,5 @@ export async function errors(argv: readonly string[]): Promise<number> {
 
 function pageEntry({ code, exit_code, example, remedy }: ErrorEntry): string {
   const style = paint(process.stdout.isTTY, process.env)
-  return `${style.bold(code)}  ${style.dim(`exit code ${exit_code}`)}\n  ${example}\n  ${style.dim('→')} ${remedy}\n`
+  return `${style.bold(code)}  ${style.dim(`exit code ${exit_code ?? 'of the daemon'}`)}\n  ${example}\n  ${style.dim('→')} ${remedy}\n`
 }

@@ -8,14 +8,16 @@ export const errorCodes = Object.keys(messages) as ErrorCode[]
 /** One entry of the page. */
 export interface ErrorEntry {
   readonly code: ErrorCode
-  readonly exit_code: number
+  /** Null where it is the daemon's own. */
+  readonly exit_code: number | null
   readonly example: string
   readonly remedy: string
 }
 
 export function errorEntry(code: ErrorCode): ErrorEntry {
-  const { message, remedy, exitCode } = new KeepmountError(code, examples[code])
-  return { code, exit_code: exitCode, example: message, remedy }
+  const { message, remedy } = new KeepmountError(code, examples[code])
+  const { exitCode } = messages[code]
+  return { code, exit_code: typeof exitCode === 'number' ? exitCode : null, example: message, remedy }
 }
 
 const argv = ['sshfs', '-f', 'host:/data', '/mnt/data']
