@@ -366,7 +366,7 @@ export const opcodes = {
     reply: false,
     repeat: 'unknown',
   },
-  /** Collapsing and inserting a range can't be done twice; the other modes can. */
+  /** Collapsing and inserting a range could not be repeated, but the kernel passes on neither. Source: fs/fuse/file.c. */
   FALLOCATE: {
     number: 43,
     in: 'fuse_fallocate_in',
@@ -376,7 +376,7 @@ export const opcodes = {
     handle: 'file',
     out: [],
     reply: true,
-    repeat: 'settle',
+    repeat: 'harmless',
   },
   READDIRPLUS: {
     number: 44,

@@ -33,7 +33,6 @@ export function linksOf(mirror: Mirror, node: Node): number {
 }
 
 export const modeOf = (mirror: Mirror): number => from.mode.get(mirror.scratch.view, S)
-export const sizeOfFile = (mirror: Mirror): number => from.size.number(mirror.scratch.view, S)
 
 /** Replies with a node's attributes, fuse_attr_out. */
 export function attributes(mirror: Mirror, node: Node): Outcome {

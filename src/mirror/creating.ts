@@ -76,12 +76,24 @@ export const symlink = creating(name1, (mirror, request, folder, name) => {
   return symlinkAt(nameAt(mirror, request.name2), folder, name)
 })
 
-export const link = creating(name1, (mirror, request, folder, name) => {
+const newLink = creating(name1, (mirror, request, folder, name) => {
   const { view, body } = request
   const { oldnodeid } = linkIn
   const old = mirror.nodes.pathFd(mirror.nodes.at(oldnodeid.low(view, body), oldnodeid.high(view, body)))
   return old < 0 ? old : linkAt(old, mirror.empty, folder, name, atFlags.AT_EMPTY_PATH)
 })
+
+/** A file that had no name now has one, and need not be kept. */
+export const link: Change = {
+  ...newLink,
+  answer(mirror, request) {
+    const { view, body } = request
+    const { oldnodeid } = linkIn
+    const node = mirror.nodes.at(oldnodeid.low(view, body), oldnodeid.high(view, body))
+    if (node.pinned) mirror.folder.unpin(node)
+    return newLink.answer(mirror, request)
+  },
+}
 
 /** The descriptor that `execute` of CREATE or TMPFILE leaves for `answer`; -1 if an earlier life made the file. */
 let created = -1

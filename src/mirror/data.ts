@@ -1,6 +1,6 @@
 // Open files: OPEN, READ, WRITE, RELEASE, FSYNC, FALLOCATE, LSEEK, COPY_FILE_RANGE. Each finds its file by the handle or,
-// if an earlier life gave that out, by the nodeid. All but two modes of FALLOCATE may be repeated: the kernel names the
-// offset of every write, an append's too.
+// if an earlier life gave that out, by the nodeid. All may be repeated: the kernel names the offset of every write,
+// an append's too.
 import { FUSE_FSYNC_FDATASYNC, FUSE_OPEN_KILL_SUIDGID, FUSE_WRITE } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import type { Request } from '../fuse/request.js'
@@ -14,11 +14,10 @@ import {
   pwrite,
 } from '../native/files.js'
 import { atFlags, openFlags } from '../native/open-flags.js'
-import { modeOf, sizeOfFile, statFd } from './attributes.js'
+import { modeOf, statFd } from './attributes.js'
 import { EINVAL } from './errno.js'
 import { BODY, type Mirror, type Outcome, scratchAt } from './mirror.js'
 import { MAX_WRITE } from './negotiated.js'
-import { type Change, nothing } from './once.js'
 import { backingFlags, type OpenFile } from './open-files.js'
 
 const openIn = layout('fuse_open_in')
@@ -139,41 +138,13 @@ export function copyRange64(mirror: Mirror, request: Request): Outcome {
   return copyOut.$size
 }
 
-/** Modes of fallocate(2) that move what follows: doing them twice moves it twice. */
-const FALLOC_FL_COLLAPSE_RANGE = 8
-const FALLOC_FL_INSERT_RANGE = 32
-
-/** What the size changes by, in the modes that cannot be repeated. */
-function growth({ view, body }: Request): number {
-  const mode = fallocateIn.mode.get(view, body)
-  const length = fallocateIn.length.number(view, body)
-  if (mode & FALLOC_FL_COLLAPSE_RANGE) return -length
-  return mode & FALLOC_FL_INSERT_RANGE ? length : 0
-}
-
-export const fallocate: Change = {
-  before(mirror, request) {
-    if (growth(request) === 0) return 0
-    const file = find(mirror, request, fallocateIn.fh, undefined)
-    if (typeof file === 'number') return file
-    const stat = statFd(mirror, file.fd)
-    if (stat < 0) return stat
-    mirror.intent.setAmount(sizeOfFile(mirror))
-    return 1
-  },
-  done(mirror, request) {
-    const file = find(mirror, request, fallocateIn.fh, undefined)
-    if (typeof file === 'number' || statFd(mirror, file.fd) < 0) return false
-    return sizeOfFile(mirror) === mirror.intent.amount + growth(request)
-  },
-  execute(mirror, request) {
-    const { view, body } = request
-    const file = find(mirror, request, fallocateIn.fh, undefined)
-    if (typeof file === 'number') return file
-    const { mode, offset, length } = fallocateIn
-    return fallocateFd(file.fd, mode.get(view, body), offset.number(view, body), length.number(view, body))
-  },
-  answer: nothing,
+/** The kernel passes on only modes that may be repeated: none that moves what follows. Source: fs/fuse/file.c. */
+export function fallocate(mirror: Mirror, request: Request): Outcome {
+  const { view, body } = request
+  const file = find(mirror, request, fallocateIn.fh, undefined)
+  if (typeof file === 'number') return file
+  const { mode, offset, length } = fallocateIn
+  return fallocateFd(file.fd, mode.get(view, body), offset.number(view, body), length.number(view, body))
 }
 
 type HandleField = typeof readIn.fh

@@ -1,16 +1,16 @@
 // The intent record: what this mount was about to do when its life ended. Requests are served one at a time, so there is
 // one slot. It stands in the page cache, which kill -9 does not touch; a crash of the machine ends the mount as well.
 //
-//   | life u64 | unique u64 | opcode u32 | 0 u32 | first u64 | second u64 | amount u64 |
-//   0          8            16                   24          32           40           48
+//   | life u64 | unique u64 | opcode u32 | 0 u32 | nodeid u64 |
+//   0          8            16                   24           32
 
 import { opcodes } from '../fuse/opcodes.js'
 import type { Request } from '../fuse/request.js'
 import { pread, pwrite } from '../native/files.js'
 import { allocate } from '../native/memory.js'
 
-const at = { life: 0, unique: 8, opcode: 16, first: 24, second: 32, amount: 40 } as const
-const SIZE = 48
+const at = { life: 0, unique: 8, opcode: 16, node: 24 } as const
+const SIZE = 32
 
 export class Intent {
   private readonly block = allocate(SIZE)
@@ -32,33 +32,16 @@ export class Intent {
     return life
   }
 
-  /** Facts of before the change, that tell afterwards whether it was made: two nodeids and an amount. */
-  setFirst(low: number, high: number): void {
-    this.setPair(at.first, low, high)
+  /** What tells afterwards whether the change was made: the nodeid of the file that had the name before. */
+  setNode(low: number, high: number): void {
+    this.setPair(at.node, low, high)
   }
-  setSecond(low: number, high: number): void {
-    this.setPair(at.second, low, high)
+  get nodeLow(): number {
+    return this.block.view.getUint32(at.node, true)
   }
-  setAmount(value: number): void {
-    this.setPair(at.amount, value >>> 0, Math.floor(value / 0x1_0000_0000))
+  get nodeHigh(): number {
+    return this.block.view.getUint32(at.node + 4, true)
   }
-  get firstLow(): number {
-    return this.block.view.getUint32(at.first, true)
-  }
-  get firstHigh(): number {
-    return this.block.view.getUint32(at.first + 4, true)
-  }
-  get secondLow(): number {
-    return this.block.view.getUint32(at.second, true)
-  }
-  get secondHigh(): number {
-    return this.block.view.getUint32(at.second + 4, true)
-  }
-  get amount(): number {
-    const { view } = this.block
-    return view.getUint32(at.amount, true) + view.getUint32(at.amount + 4, true) * 0x1_0000_0000
-  }
-
   /** Writes the record, with the facts set before, so that the next life can settle the request. */
   record(request: Request): void {
     this.setPair(at.unique, request.uniqueLow, request.uniqueHigh)

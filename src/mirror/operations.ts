@@ -57,7 +57,7 @@ export const operations = {
   RELEASE: release,
   FSYNC: fsync,
   LSEEK: lseek,
-  FALLOCATE: exactlyOnce(fallocate),
+  FALLOCATE: fallocate,
   COPY_FILE_RANGE: copyRange,
   COPY_FILE_RANGE_64: copyRange64,
   /** The file systems that can be mirrored do nothing when a file is closed. */

@@ -26,14 +26,14 @@ const removing = (execute: (mirror: Mirror, folder: number, name: number) => num
     if (isHidden(mirror, request.nodeLow, request.nodeHigh, request.name1)) return -ENOENT
     const found = mirror.nodes.identify(folder, nameAt(mirror, request.name1), 0)
     if (found < 0) return found
-    mirror.intent.setFirst(mirror.nodes.foundLow, mirror.nodes.foundHigh)
+    mirror.intent.setNode(mirror.nodes.foundLow, mirror.nodes.foundHigh)
     return 1
   },
   done(mirror, request) {
     const folder = mirror.nodeFd(request)
     if (folder < 0) return true
     const found = mirror.nodes.identify(folder, nameAt(mirror, request.name1), 0)
-    return found < 0 || !mirror.nodes.isFound(mirror.intent.firstLow, mirror.intent.firstHigh)
+    return found < 0 || !mirror.nodes.isFound(mirror.intent.nodeLow, mirror.intent.nodeHigh)
   },
   execute(mirror, request) {
     const folder = mirror.nodeFd(request)
@@ -70,7 +70,7 @@ const renaming = (newFolder: typeof renameIn.newdir, flagsOf: (request: Request)
       if (isHidden(mirror, newFolder.low(view, body), newFolder.high(view, body), request.name2)) return -EPERM
       const found = nodes.identify(source, nameAt(mirror, request.name1), 0)
       if (found < 0) return found
-      intent.setFirst(nodes.foundLow, nodes.foundHigh)
+      intent.setNode(nodes.foundLow, nodes.foundHigh)
       return 1
     },
     /** The file has its new name, and the old one is gone or another's (exchanged, or a whiteout). */
@@ -80,9 +80,9 @@ const renaming = (newFolder: typeof renameIn.newdir, flagsOf: (request: Request)
       const folder = target(mirror, request)
       if (source < 0 || folder < 0) return false
       if (nodes.identify(folder, nameAt(mirror, request.name2), 0) < 0) return false
-      if (!nodes.isFound(intent.firstLow, intent.firstHigh)) return false
+      if (!nodes.isFound(intent.nodeLow, intent.nodeHigh)) return false
       const left = nodes.identify(source, nameAt(mirror, request.name1), 0)
-      return left < 0 || !nodes.isFound(intent.firstLow, intent.firstHigh)
+      return left < 0 || !nodes.isFound(intent.nodeLow, intent.nodeHigh)
     },
     execute(mirror, request) {
       const source = mirror.nodeFd(request)

@@ -76,7 +76,7 @@ class Server {
       idle = 0
       if (!this.settled) {
         this.settled = true
-        sweep(mirror, channel)
+        if (mirror.folder.pins.size > 0) sweep(mirror, channel).catch(() => undefined)
         return null
       }
       if (!readiness.wait() || this.loopWaits()) return null
