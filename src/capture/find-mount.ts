@@ -12,9 +12,9 @@ export interface ServedMount {
 }
 
 /** Tells mounts of now from later ones. */
-export const mountKeys = (mounts: readonly Mount[]): Set<string> => new Set(mounts.map(keyOf))
+export const mountKeys = (mounts: readonly Mount[]): Set<string> => new Set(mounts.map(mountKey))
 
-const keyOf = ({ mountId, device }: Mount): string => `${mountId} ${device}`
+export const mountKey = ({ mountId, device }: Mount): string => `${mountId} ${device}`
 
 /**
  * @param before the keys of the FUSE mounts that were there before the daemon was started
@@ -28,7 +28,7 @@ export function findServedMount(
   mountpoint: string | null,
 ): ServedMount | null {
   const candidates = readFuseMounts().filter(
-    (mount) => !before.has(keyOf(mount)) && (mountpoint === null || mount.mountpoint === mountpoint),
+    (mount) => !before.has(mountKey(mount)) && (mountpoint === null || mount.mountpoint === mountpoint),
   )
   for (const mount of candidates.reverse()) {
     const connection = connectionOf(mount.device)

@@ -20,7 +20,7 @@ import type { GiveUpReason } from './events.js'
 import { killFamily, Life } from './life.js'
 import type { Cause, ManagedMount } from './managed-mount.js'
 import type { Action, MachineEvent } from './transitions.js'
-import { unmountOurs } from './unmount.js'
+import { findStray, unmountOurs } from './unmount.js'
 import { leaderExited, rescan, suspectStock } from './watching.js'
 
 export const actions = {
@@ -107,6 +107,7 @@ export const actions = {
   fail_start(m, { event, exit }) {
     if (m.number > 1 && event === 'daemon_exited') return actions.orphan(m, { event, ...(exit && { exit }) })
     if (m.number > 1) return actions.give_up(m, { event })
+    if (!m.mount) findStray(m)
     const command = m.options.argv[0] ?? ''
     const error = exit
       ? new KeepmountError('EXITED_WITHOUT_MOUNT', { command, code: exit.code, signal: signalName(exit.signal) })
@@ -166,7 +167,7 @@ function startLife(m: ManagedMount, channel: Fd | null): void {
   child.once('exit', () => m.launched.delete(pid))
   m.leader = { pid, startTime: startTimeOf(pid) ?? '' }
   m.adopted = false
-  m.life = Life.follow(pid, m.watcher, (exit) => leaderExited(m, exit))
+  m.life = Life.follow(pid, m.watcher, (exit) => m.guard(() => leaderExited(m, exit)))
   m.save()
   go()
 }

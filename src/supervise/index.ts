@@ -13,7 +13,6 @@ import { preflight } from '../preflight/index.js'
 import { findMount, StateFolder } from '../state/folder.js'
 import type { MountRecord } from '../state/record.js'
 import { takeUp } from './adoption.js'
-import { end } from './end.js'
 import type { EventSink } from './events.js'
 import { ManagedMount } from './managed-mount.js'
 import { holderCount, type MountOptions } from './options.js'
@@ -132,8 +131,9 @@ async function supervise(folder: StateFolder, begin: () => Promise<ManagedMount 
     if (early) asked(early)
     return await m.ended
   } catch (error) {
-    if (m) end(m, {})
-    else folder.release()
+    // Our own failure is not the mount's: what serves goes on, and can be taken up again.
+    if (!m) folder.release()
+    else if (m.state !== 'ended') m.abandon()
     throw error
   } finally {
     for (const signal of stopSignals) process.off(signal, asked)

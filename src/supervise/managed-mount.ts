@@ -72,6 +72,8 @@ export class ManagedMount {
   /** FUSE mounts that were there before a life that mounts by itself was started. */
   mountsBefore = new Set<string>()
   gaveUp = false
+  /** Devices of mounts that the daemon made and nobody serves. */
+  readonly strays = new Set<string>()
   readonly probers = new Set<Prober>()
   /** The processes that Node started as lives; it reaps them. */
   readonly launched = new Set<number>()
@@ -84,6 +86,7 @@ export class ManagedMount {
   fail: (error: unknown) => void = () => {}
   private readonly mountinfo = openSync('/proc/self/mountinfo', 'r')
   private readonly unwatchMounts: Unwatch
+  private saved = false
   private readonly holderWatches = new Map<Pid, Unwatch>()
 
   readonly holders: Holders
@@ -120,19 +123,19 @@ export class ManagedMount {
       replaced: (replacement) => holderReplaced(this, replacement),
     })
     // The kernel reports each change of the mount table as an exceptional condition: proc_pid_mountinfo(5).
-    this.unwatchMounts = this.watcher.watch(this.mountinfo, pollEvents.POLLPRI, () => mountTableChanged(this))
+    this.unwatchMounts = this.watcher.watch(this.mountinfo, pollEvents.POLLPRI, () =>
+      this.guard(() => mountTableChanged(this)),
+    )
   }
 
   /** What the event means in the present state is done; an error of an action ends the supervisor. */
   dispatch(event: MachineEvent, cause: Omit<Cause, 'event'> = {}): void {
     const action = transitions[this.state][event]
     if (action === null) return
-    try {
+    this.guard(() => {
       if (action === 'impossible') throw new Error(`the event ${event} must not happen in the state ${this.state}`)
       actions[action](this, { event, ...cause })
-    } catch (error) {
-      this.fail(error)
-    }
+    })
   }
 
   /** Starts the first life. */
@@ -145,8 +148,23 @@ export class ManagedMount {
     this.save()
   }
 
+  /** Leaves word for a later supervisor. A folder that cannot be written any more is no reason to end a mount. */
   save(): void {
-    this.folder.write(this.record())
+    try {
+      this.folder.write(this.record())
+      this.saved = true
+    } catch (error) {
+      if (!this.saved) throw error
+    }
+  }
+
+  /** Runs what a timer or a watch has brought; an error of it ends the supervisor, not the mount. */
+  guard(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   emit<Name extends EventName>(event: Name, facts: EventFacts[Name]): void {
@@ -178,7 +196,7 @@ export class ManagedMount {
       if (this.holderWatches.has(pid)) continue
       const unwatch = this.watcher.watch(pidfd, pollEvents.POLLIN, () => {
         this.unwatchHolder(pid)
-        holderDied(this, pid)
+        this.guard(() => holderDied(this, pid))
       })
       this.holderWatches.set(pid, unwatch)
     }
@@ -187,6 +205,14 @@ export class ManagedMount {
   unwatchHolder(pid: Pid): void {
     this.holderWatches.get(pid)?.()
     this.holderWatches.delete(pid)
+  }
+
+  /** Ends the supervisor and nothing else: daemon and holders go on, and the record is there to take them up by. */
+  abandon(): void {
+    this.state = 'ended'
+    this.release()
+    this.holders.release()
+    this.folder.release()
   }
 
   /** Ends all watching; the holders and the daemon stay as they are. */

@@ -1,37 +1,49 @@
 // Taking our mount out of the mount table, without asking its daemon for anything.
-import { resolve } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { mountKey } from '../capture/find-mount.js'
 import { readFuseMounts } from '../kernel/mountinfo.js'
 import { failedWith } from '../native/error.js'
 import { umount, umountFlags } from '../native/mount.js'
+import { likelyMountpoint } from '../preflight/mountpoint.js'
 import type { ManagedMount } from './managed-mount.js'
 
 /** Detaches the mount where it was made; bind mounts that others made of it are theirs. */
 export function unmountOurs(m: ManagedMount): void {
   for (const { mountpoint, device } of readFuseMounts().reverse()) {
     const ours = device === m.mount?.device && mountpoint === m.mount.mountpoint
-    if (ours || isStray(m, mountpoint, device)) detach(mountpoint)
+    if (ours || m.strays.has(device)) detach(mountpoint)
   }
 }
 
 /**
- * A mount of a life that died before its channel could be taken, or of one that mounted a second time: it came after
- * the life was started, and the daemon's command names its place.
+ * Notes the mount of a first life that died before its channel could be taken: nobody serves it. It came after the life
+ * was started, and it is where the command says.
  */
-function isStray({ options, mountsBefore, mount }: ManagedMount, mountpoint: string, device: string): boolean {
-  const isNew = ![...mountsBefore].some((key) => key.endsWith(` ${device}`))
-  const places = [
-    options.mountpoint,
-    mount?.mountpoint,
-    ...options.argv.map((argument) => resolve(options.cwd, argument)),
-  ]
-  return isNew && places.includes(mountpoint)
+export function findStray(m: ManagedMount): void {
+  const place = m.options.mountpoint ?? likelyMountpoint(m.options)
+  for (const mount of readFuseMounts())
+    if (mount.mountpoint === place && !m.mountsBefore.has(mountKey(mount))) m.strays.add(mount.device)
 }
 
 function detach(mountpoint: string): void {
   try {
     umount(mountpoint, umountFlags.MNT_DETACH | umountFlags.UMOUNT_NOFOLLOW)
   } catch (error) {
-    // Somebody was faster.
-    if (!failedWith(error, 'EINVAL', 'ENOENT')) throw error
+    // Without the right to unmount there is the helper that users mount with. Otherwise somebody was faster.
+    if (failedWith(error, 'EPERM')) detachAsUser(mountpoint)
+    else if (!failedWith(error, 'EINVAL', 'ENOENT')) throw error
   }
 }
+
+/** Source: fusermount3(1). */
+function detachAsUser(mountpoint: string): void {
+  for (const helper of ['fusermount3', 'fusermount']) {
+    const { status } = spawnSync(helper, ['-u', '-z', '--', mountpoint], {
+      stdio: 'ignore',
+      timeout: HELPER_DEADLINE_MS,
+    })
+    if (status === 0) return
+  }
+}
+
+const HELPER_DEADLINE_MS = 5000

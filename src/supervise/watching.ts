@@ -13,14 +13,10 @@ import type { ManagedMount } from './managed-mount.js'
 
 /** The kernel's mount table has changed. */
 export function mountTableChanged(m: ManagedMount): void {
-  try {
-    if (m.state === 'starting') return lookForMount(m)
-    if (m.state !== 'proving' && m.state !== 'serving' && m.state !== 'orphaned') return
-    if (m.mount && !m.isMounted()) return m.dispatch('unmounted')
-    if (m.state === 'proving' && m.options.revive === 'inherit') refuseSecondMount(m)
-  } catch (error) {
-    m.fail(error)
-  }
+  if (m.state === 'starting') return lookForMount(m)
+  if (m.state !== 'proving' && m.state !== 'serving' && m.state !== 'orphaned') return
+  if (m.mount && !m.isMounted()) return m.dispatch('unmounted')
+  if (m.state === 'proving' && m.options.revive === 'inherit') refuseSecondMount(m)
 }
 
 const FIRST_LOOK_MS = 1
@@ -40,28 +36,24 @@ export function lookForMount(m: ManagedMount, againMs = FIRST_LOOK_MS): void {
     if (server !== m.leader?.pid && !follow(m, server)) return
     m.dispatch('mounted')
   } else if ([...mountKeys(readFuseMounts())].some((key) => !m.mountsBefore.has(key)))
-    setTimeout(() => lookForMount(m, Math.min(againMs * 2, LONGEST_LOOK_MS)), againMs)
+    setTimeout(() => m.guard(() => lookForMount(m, Math.min(againMs * 2, LONGEST_LOOK_MS))), againMs)
 }
 
 /** The process that mattered has ended: the life goes on in another one, or it is over. */
 export function leaderExited(m: ManagedMount, exit: Exit): void {
-  try {
-    if (exit.code === 0 && m.leader && m.state !== 'stopping' && m.state !== 'leaving') {
-      const gone = m.leader.pid
-      const rest = daemonFamily(m.helpers(), null).filter((pid) => pid !== gone && startTimeOf(pid) !== null)
-      const heirs = m.state === 'starting' || !m.mount ? rest : serversAmong(rest, m.mount.connection)
-      if (heirs.some((pid) => follow(m, pid))) return
-    }
-    m.lastExit = exit
-    m.dispatch('daemon_exited', { exit })
-  } catch (error) {
-    m.fail(error)
+  if (exit.code === 0 && m.leader && m.state !== 'stopping' && m.state !== 'leaving') {
+    const gone = m.leader.pid
+    const rest = daemonFamily(m.helpers(), null).filter((pid) => pid !== gone && startTimeOf(pid) !== null)
+    const heirs = m.state === 'starting' || !m.mount ? rest : serversAmong(rest, m.mount.connection)
+    if (heirs.some((pid) => follow(m, pid))) return
   }
+  m.lastExit = exit
+  m.dispatch('daemon_exited', { exit })
 }
 
 /** Makes another process the one that matters. False if it is gone. */
 export function follow(m: ManagedMount, pid: Pid): boolean {
-  const life = Life.follow(pid, m.watcher, (exit) => leaderExited(m, exit))
+  const life = Life.follow(pid, m.watcher, (exit) => m.guard(() => leaderExited(m, exit)))
   if (!life) return false
   m.life?.release()
   m.life = life
@@ -72,11 +64,7 @@ export function follow(m: ManagedMount, pid: Pid): boolean {
 
 /** A holder has died: its channels live in the other one, or in the daemon. */
 export function holderDied(m: ManagedMount, pid: Pid): void {
-  try {
-    m.holders.replace(pid)
-  } catch (error) {
-    m.fail(error)
-  }
+  m.holders.replace(pid)
 }
 
 /** The group has put a new holder in the place of one that was dead or silent. */
@@ -118,6 +106,7 @@ export function reapOrphans(m: ManagedMount, except: number | undefined = m.lead
 function refuseSecondMount(m: ManagedMount): void {
   const second = findServedMount(m.mountsBefore, daemonFamily(m.helpers(), null), m.mount?.mountpoint ?? null)
   if (!second) return
+  m.strays.add(second.mount.device)
   m.dispatch('refused', {
     reason: 'stock-daemon',
     detail: 'it mounted a second time instead of serving the channel it was handed',
