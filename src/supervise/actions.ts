@@ -247,6 +247,7 @@ function leaveAfterExit(m: ManagedMount, reason: 'unmounted' | 'aborted'): void 
 
 function unmountDead(m: ManagedMount): void {
   if (m.mount) abortConnection(m.mount.connection)
+  else findStray(m)
   unmountOurs(m)
   m.mount = null
 }
