@@ -1,5 +1,6 @@
 // Processes as procfs shows them. Nothing here follows a link of another process, which could lead onto a mount.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { failedWith } from '../native/error.js'
 import type { Pid, RemoteFd } from '../native/types.js'
 
 /**
@@ -68,6 +69,16 @@ export function fuseFdsOf(pid: Pid): FuseFd[] {
     found.push({ fd: Number(name) as RemoteFd, connection: connection === undefined ? null : Number(connection) })
   }
   return found
+}
+
+/** True if we lack the right to see the open files of a process that lives. Source: proc_pid_fd(5), ptrace access. */
+export function hidesFds(pid: Pid): boolean {
+  try {
+    readdirSync(`/proc/${pid}/fd`)
+    return false
+  } catch (error) {
+    return failedWith(error, 'EACCES', 'EPERM')
+  }
 }
 
 /** What the tasks of a process wait for in the kernel, as function names. Source: proc_pid_wchan(5). */

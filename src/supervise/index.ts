@@ -13,6 +13,7 @@ import { preflight } from '../preflight/index.js'
 import { findMount, StateFolder } from '../state/folder.js'
 import type { MountRecord } from '../state/record.js'
 import { takeUp } from './adoption.js'
+import { end } from './end.js'
 import type { EventSink } from './events.js'
 import { ManagedMount } from './managed-mount.js'
 import { holderCount, type MountOptions } from './options.js'
@@ -131,9 +132,12 @@ async function supervise(folder: StateFolder, begin: () => Promise<ManagedMount 
     if (early) asked(early)
     return await m.ended
   } catch (error) {
-    // Our own failure is not the mount's: what serves goes on, and can be taken up again.
     if (!m) folder.release()
-    else if (m.state !== 'ended') m.abandon()
+    else if (m.state !== 'ended') {
+      // Our own failure is not the mount's: what serves goes on, and can be taken up again.
+      if (m.firstAnswer === null) end(m, { error })
+      else m.abandon()
+    }
     throw error
   } finally {
     for (const signal of stopSignals) process.off(signal, asked)

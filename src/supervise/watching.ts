@@ -1,12 +1,14 @@
 // What the supervisor sees happen outside, and which event of the state machine that is.
 import { findServedMount, mountKeys, serversAmong } from '../capture/find-mount.js'
 import { channelFdsOf, takeFd } from '../capture/take-channels.js'
+import { KeepmountError } from '../errors/error.js'
 import type { HeldChannel, Replacement } from '../hold/holders.js'
-import { readFuseMounts } from '../kernel/mountinfo.js'
-import { childrenOf, startTimeOf, waitChannelsOf } from '../kernel/process.js'
+import { connectionOf, readFuseMounts } from '../kernel/mountinfo.js'
+import { childrenOf, hidesFds, startTimeOf, waitChannelsOf } from '../kernel/process.js'
 import { failedWith } from '../native/error.js'
 import { type Exit, reap } from '../native/process.js'
 import type { Fd, Pid } from '../native/types.js'
+import { likelyMountpoint } from '../preflight/mountpoint.js'
 import { recapture } from './capturing.js'
 import { daemonFamily, Life } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
@@ -35,8 +37,22 @@ export function lookForMount(m: ManagedMount, againMs = FIRST_LOOK_MS): void {
     m.mount = { mountpoint: mount.mountpoint, device: mount.device, connection }
     if (server !== m.leader?.pid && !follow(m, server)) return
     m.dispatch('mounted')
-  } else if ([...mountKeys(readFuseMounts())].some((key) => !m.mountsBefore.has(key)))
+  } else if ([...mountKeys(readFuseMounts())].some((key) => !m.mountsBefore.has(key))) {
+    const pid = m.leader?.pid as Pid | undefined
+    if (pid !== undefined && hidesFds(pid)) {
+      knowByPlace(m)
+      throw new KeepmountError('NO_RIGHT_TO_CAPTURE', { pid, reason: 'its open files may not be seen' })
+    }
     setTimeout(() => m.guard(() => lookForMount(m, Math.min(againMs * 2, LONGEST_LOOK_MS))), againMs)
+  }
+}
+
+/** Of a daemon whose channel cannot be seen, the mount is known by its place alone; so it can be unmounted at least. */
+function knowByPlace(m: ManagedMount): void {
+  const place = m.options.mountpoint ?? likelyMountpoint(m.options)
+  const found = readFuseMounts().findLast(({ mountpoint }) => mountpoint === place)
+  if (found && [...mountKeys([found])].every((key) => !m.mountsBefore.has(key)))
+    m.mount = { mountpoint: found.mountpoint, device: found.device, connection: connectionOf(found.device) }
 }
 
 /** The process that mattered has ended: the life goes on in another one, or it is over. */
