@@ -25,7 +25,9 @@ export async function status(argv: readonly string[]): Promise<number> {
   )
   if (command.opts<{ json?: boolean }>().json) {
     await printJson(problems.length === 0 ? { mounts } : { mounts, problems })
-  } else await print(statusTable(mounts, paint(process.stdout.isTTY, process.env), process.stdout.columns))
+  } else if (mounts.length > 0 || problems.length === 0) {
+    await print(statusTable(mounts, paint(process.stdout.isTTY, process.env), process.stdout.columns))
+  }
   for (const { problem } of problems) process.stderr.write(`keepmount: ${problem.message}\n  → ${problem.remedy}\n`)
   return problems.length === 0 ? 0 : 125
 }

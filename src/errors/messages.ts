@@ -107,7 +107,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<Facts[Code]> } = 
   NO_FUSE_DEVICE: {
     exitCode: 125,
     text: ({ reason }) => `/dev/fuse cannot be used: ${reason}`,
-    remedy: () => 'load the module (modprobe fuse); in a container pass the device in (--device /dev/fuse)',
+    remedy: () =>
+      'load the module (modprobe fuse); in a container pass the device in (--device /dev/fuse); let this user open it (mode 0666 is usual)',
   },
   REQUEST_TIMEOUT: {
     exitCode: 125,

@@ -72,10 +72,9 @@ const standards: [kind: string, stdio: () => number | 'pipe'][] = [
 ]
 for (const [kind, stdio] of standards) {
   t.test(`a stopped reader of a ${kind} on stdout keeps nobody, and its flags stay the daemon’s`, async (t) => {
-    const child = spawn(process.execPath, [builtProgram('test/fixtures/chatterbox')], {
+    // Without what a test runner adds to Node, which looks at stdout.
+    const child = spawn('env', ['-i', process.execPath, builtProgram('test/fixtures/chatterbox')], {
       stdio: ['ignore', stdio(), 'inherit'],
-      // Not what a test runner adds to Node: it might look at stdout.
-      env: {},
     })
     t.teardown(() => child.kill('SIGKILL'))
     t.same(await once(child, 'exit'), [0, null])
