@@ -29,11 +29,8 @@ for (const { policy, outcome, made, ...rest } of rows) {
     await application.do('statSync', place.mount)
 
     process.kill(managed.daemon, 'SIGSTOP')
-    const result = application.call('mkdirSync', `${place.mount}/made`).then(
-      () => 'done',
-      (error: NodeJS.ErrnoException) => error.code,
-    )
-    await managed.oneWaits()
+    const result = application.outcome('mkdirSync', `${place.mount}/made`)
+    await managed.waiting(1)
     const revived = await managed.crash()
 
     t.equal(revived.life, EATERS + 2, 'each young life counts')

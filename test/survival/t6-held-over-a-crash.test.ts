@@ -1,0 +1,166 @@
+// T6: what an application holds when the daemon dies goes on afterwards: open files, a folder half read, its working
+// folder, an unlinked file, locks, a waiter. (Mapped files are in the kill storm: fio verifies them through crashes.)
+import { join } from 'node:path'
+import t from 'tap'
+import { endsWell } from '../fixtures/after-all.js'
+import { Application } from '../fixtures/application.js'
+import { Managed, unlimited } from '../fixtures/managed.js'
+import { placeFor } from '../fixtures/place.js'
+
+const EAGAIN = -11
+const NAMES = Array.from({ length: 500 }, (_, i) => `name ${i}`)
+
+interface Hands {
+  readonly holder: Application
+  /** Another process, for what only a second one can see. */
+  readonly other: Application
+  readonly folder: string
+}
+
+/** `hold` takes something into hand and returns what uses it after the crash: a promise of what is seen. */
+const rows: readonly {
+  what: string
+  hold: (hands: Hands) => Promise<() => Promise<unknown>>
+  expected: unknown
+}[] = [
+  {
+    what: 'a file open for reading, at its position',
+    async hold({ holder, folder }) {
+      await holder.do('writeFileSync', join(folder, 'file'), 'before and after')
+      const fd = await holder.do('openSync', join(folder, 'file'), 'r')
+      await holder.do('readFrom', fd, null, 7)
+      return () => holder.do('readFileSync', fd, 'utf8')
+    },
+    expected: 'and after',
+  },
+  {
+    what: 'a file open for reading and writing',
+    async hold({ holder, folder }) {
+      const fd = await holder.do('openSync', join(folder, 'file'), 'w+')
+      await holder.do('writeSync', fd, 'before')
+      return async () => {
+        await holder.do('writeSync', fd, ' and after')
+        await holder.do('fsyncSync', fd)
+        return holder.do('readFileSync', join(folder, 'file'), 'utf8')
+      }
+    },
+    expected: 'before and after',
+  },
+  {
+    what: 'a file open for appending',
+    async hold({ holder, folder }) {
+      const fd = await holder.do('openSync', join(folder, 'file'), 'a')
+      await holder.do('writeSync', fd, 'one')
+      return async () => {
+        await holder.do('writeSync', fd, ' two')
+        return holder.do('readFileSync', join(folder, 'file'), 'utf8')
+      }
+    },
+    expected: 'one two',
+  },
+  {
+    what: 'a folder half read',
+    async hold({ holder, folder }) {
+      for (const name of NAMES) await holder.do('writeFileSync', join(folder, name), '')
+      const number = await holder.do('openFolder', folder)
+      const first = (await holder.do('readFolder', number, NAMES.length / 2)) as string[]
+      return async () => {
+        const rest = (await holder.do('readFolder', number, NAMES.length)) as string[]
+        return [...first, ...rest].sort()
+      }
+    },
+    expected: [...NAMES].sort(),
+  },
+  {
+    what: 'a working folder',
+    async hold({ holder, folder }) {
+      await holder.do('chdir', folder)
+      return async () => {
+        await holder.do('writeFileSync', 'here', 'text')
+        return [await holder.do('cwd'), await holder.do('readdirSync', '.')].flat().join(' ').replace(folder, 'folder')
+      }
+    },
+    expected: 'folder here',
+  },
+  {
+    what: 'a file that was unlinked while open',
+    async hold({ holder, folder }) {
+      const fd = await holder.do('openSync', join(folder, 'file'), 'w+')
+      await holder.do('writeSync', fd, 'nameless')
+      await holder.do('unlinkSync', join(folder, 'file'))
+      return async () => {
+        await holder.do('writeSync', fd, ' still')
+        const { size, nlink } = (await holder.do('fstatSync', fd)) as { size: number; nlink: number }
+        return [size, nlink, await holder.do('readFrom', fd, 0, size), await holder.do('readdirSync', folder)]
+      }
+    },
+    expected: [14, 0, 'nameless still', []],
+  },
+  {
+    what: 'a flock',
+    async hold({ holder, other, folder }) {
+      const fd = await holder.do('openSync', join(folder, 'file'), 'w')
+      await holder.do('flock', fd)
+      return async () => {
+        const second = await other.do('openSync', join(folder, 'file'), 'r+')
+        const whileHeld = await other.do('flock', second)
+        await holder.do('closeSync', fd)
+        return [whileHeld, await other.do('flock', second)]
+      }
+    },
+    expected: [EAGAIN, 0],
+  },
+  {
+    what: 'an fcntl lock',
+    async hold({ holder, other, folder }) {
+      const fd = await holder.do('openSync', join(folder, 'file'), 'w')
+      await holder.do('lockf', fd)
+      return async () => {
+        const second = await other.do('openSync', join(folder, 'file'), 'r+')
+        const whileHeld = await other.do('lockf', second)
+        await holder.do('closeSync', fd)
+        return [whileHeld, await other.do('lockf', second)]
+      }
+    },
+    expected: [EAGAIN, 0],
+  },
+  {
+    what: 'a file that is polled',
+    async hold({ holder, folder }) {
+      await holder.do('writeFileSync', join(folder, 'file'), 'text')
+      const fd = await holder.do('openSync', join(folder, 'file'), 'r')
+      await holder.do('poll', fd, 1000)
+      return () => holder.do('poll', fd, 10_000)
+    },
+    expected: 1,
+  },
+  {
+    what: 'an inode number',
+    async hold({ holder, folder }) {
+      const path = join(folder, 'file')
+      await holder.do('writeFileSync', path, '')
+      const { ino } = (await holder.do('statSync', path)) as { ino: number }
+      return async () => ((await holder.do('statSync', path)) as { ino: number }).ino === ino
+    },
+    expected: true,
+  },
+]
+
+const CRASHES = 3
+
+t.test(`held over ${CRASHES} crashes`, async (t) => {
+  const place = placeFor(t)
+  const managed = await Managed.serving(place, { options: unlimited })
+  const held = []
+  for (const [i, { what, hold, expected }] of rows.entries()) {
+    const folder = join(place.mount, `row ${i}`)
+    const hands = { holder: new Application(place), other: new Application(place), folder }
+    await hands.holder.do('mkdirSync', folder)
+    held.push({ what, expected, use: await hold(hands) })
+  }
+  for (let i = 0; i < CRASHES; i++) await managed.crash()
+  for (const { what, expected, use } of held) {
+    await t.test(`${what} goes on`, async (t) => t.same(await use(), expected))
+  }
+  await endsWell(t, managed)
+})
