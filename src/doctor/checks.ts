@@ -100,9 +100,9 @@ export const checks: readonly Check[] = [
   {
     id: 'fusectl',
     question: 'Can FUSE connections be seen?',
-    needed: 'run',
-    ifOk: 'a mount that was unmounted is told from one whose daemon died, and can be aborted',
-    ifNot: 'mounts cannot be watched: mount -t fusectl none /sys/fs/fuse/connections',
+    needed: 'inherit',
+    ifOk: 'waiting requests are counted, and mounts can be aborted',
+    ifNot: 'a pause that lasts too long ends only with the last holder: mount -t fusectl none /sys/fs/fuse/connections',
     probe: () => {
       const seen = withTrial(() => yes(`${connectionNumbers().length - 1} besides the one made for the trial`))
       if (seen.ok !== null) return seen

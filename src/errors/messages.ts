@@ -1,6 +1,6 @@
 // Every error that a user can meet, by code: what happened, to whom, what to do, and the exit code.
 import { signalNumber } from '../native/signals.js'
-import { quote } from './quote.js'
+import { quote, umountCommand } from './quote.js'
 
 /** What each error is about. */
 export interface Facts {
@@ -102,7 +102,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<Facts[Code]> } = 
     exitCode: 125,
     text: ({ mountpoint, type, dead }) =>
       dead ? `${mountpoint} still carries a dead ${type} mount` : `${mountpoint} already carries a ${type} mount`,
-    remedy: ({ mountpoint }) => `unmount it first: umount -l ${quote(mountpoint)}`,
+    remedy: ({ mountpoint }) => `unmount it first: ${umountCommand(mountpoint)}`,
   },
   NO_FUSE_DEVICE: {
     exitCode: 125,

@@ -1,5 +1,5 @@
 // What each event says to a person: a row each. Times are milliseconds.
-import { quote } from '../../errors/quote.js'
+import { umountCommand } from '../../errors/quote.js'
 import type { EventFacts, EventName, GiveUpReason, MountEvent } from '../../supervise/events.js'
 import type { Colour } from '../output/paint.js'
 import { duration } from './duration.js'
@@ -140,7 +140,7 @@ const ending = ({ code, signal }: Pick<EventFacts['crashed'], 'code' | 'signal'>
 /** What becomes of the mount. */
 const fate = ({ action, mountpoint }: EventOf<'gave_up'>): string =>
   action === 'abort' && mountpoint !== null
-    ? `the mount stays and answers ENOTCONN until it is unmounted: umount -l ${quote(mountpoint)}`
+    ? `the mount stays and answers ENOTCONN until it is unmounted: ${umountCommand(mountpoint)}`
     : 'the mount is unmounted'
 
 function nextLife(restartInMs: number | null): string {
