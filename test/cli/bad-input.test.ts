@@ -22,7 +22,7 @@ interface Row {
   readonly uid?: number
   /** Runs keepmount under this command, as `unshare`. */
   readonly under?: (place: Place) => readonly string[]
-  readonly prepare?: (place: Place) => void | Promise<void>
+  readonly prepare?: (place: Place) => unknown
   readonly skip?: string | false
   /** What is there afterwards because the row made it. */
   readonly remains?: RegExp
