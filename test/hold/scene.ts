@@ -1,5 +1,5 @@
 // What the tests of the holders share: channels to hold, what a holder has open, and the certainty that nothing stays.
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -74,17 +74,6 @@ export function memoryOf(pid: Pid): { rss: number; pss: number } {
   return { rss: field('Rss'), pss: field('Pss') }
 }
 
-/** Resolves when nothing is left of a process, not even a zombie. */
-export function gone(pid: Pid): Promise<void> {
-  let late = false
-  const look = async (): Promise<void> => {
-    while (existsSync(`/proc/${pid}`) && !late) await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-  return within(look(), 10_000, `the end of ${pid}`).finally(() => {
-    late = true
-  })
-}
-
 /** The folders of cgroups that are called after this process. */
 export function cgroupsOf(pid: Pid): string[] {
   return readMounts()
@@ -106,14 +95,30 @@ export async function killNow(pid: Pid): Promise<void> {
 }
 
 /** Resolves when a process runs no more; a zombie may be left. */
-export const dead = (pid: Pid): Promise<void> => within(death(pid), 10_000, `the death of ${pid}`)
+export const dead = (pid: Pid): Promise<void> =>
+  within(
+    untilStatus(pid, (status) => /^State:\s+[ZX]/m.test(status)),
+    10_000,
+    `the death of ${pid}`,
+  )
 
-async function death(pid: Pid): Promise<void> {
-  for (;;) {
+/** Resolves when a process runs no more and has left us no zombie; another parent may take its time. */
+export const gone = (pid: Pid): Promise<void> =>
+  within(
+    untilStatus(pid, (status) => /^State:\s+[ZX]/m.test(status) && !status.includes(`\nPPid:\t${process.pid}\n`)),
+    10_000,
+    `the end of ${pid}`,
+  )
+
+/** Resolves when the status file of a process is as wanted, or no more there. */
+async function untilStatus(pid: Pid, isWanted: (status: string) => boolean): Promise<void> {
+  const until = performance.now() + 10_000
+  while (performance.now() < until) {
     try {
-      if (/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) return
-    } catch {
-      return
+      if (isWanted(readFileSync(`/proc/${pid}/status`, 'utf8'))) return
+    } catch (error) {
+      if (failedWith(error, 'ENOENT', 'ESRCH')) return
+      throw error
     }
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
