@@ -81,7 +81,7 @@ export class Holders {
   /**
    * Takes up the holders of an earlier supervisor (those of `findHolders` included, their `fds` empty). Its channels are
    * what they hold, also what was not written down: those of the records first, in their order, then the others. A
-   * holder that has ended or is silent is replaced, and if there are fewer than `count`, others are started.
+   * holder that is silent is replaced, and if fewer than `count` are left, others are started.
    * @throws HolderError `unstartable`, `forbidden`: then nothing has been changed
    */
   static adopt(name: string, count: number, records: readonly HolderRecord[], options: HoldersOptions = {}): Holders {
@@ -104,6 +104,7 @@ export class Holders {
     group.complete()
     for (const identity of ended) {
       leaveCgroup(identity)
+      if (group.seats.length >= count) continue
       const { seat, lost } = group.addSeat()
       group.report({ dead: identity.pid, by: seat.holder, lost })
     }

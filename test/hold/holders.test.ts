@@ -333,6 +333,21 @@ t.test('the holders of a supervisor that was killed', { skip }, async (t) => {
     t.same(findHolders(`${name}/other`), [])
   })
 
+  t.test('are not more than there should be when it died while it replaced one', async (t) => {
+    const name = nameFor(t)
+    const [dead, ...living] = await orphanedHolders(t, name, 3, 1)
+    if (!dead) throw new Error('no record')
+    await killNow(dead.pid as Pid)
+    const group = Holders.adopt(name, 2, [dead, ...living])
+    t.teardown(() => group.end())
+    t.same(
+      group.pids(),
+      living.map(({ pid }) => pid),
+    )
+    t.equal(group.channels().length, 1)
+    t.same(cgroupsOf(dead.pid as Pid), [])
+  })
+
   t.test('are replaced from the daemon when both are dead, and brought to their number', async (t) => {
     const name = nameFor(t)
     const records = await orphanedHolders(t, name, 2, 1)
