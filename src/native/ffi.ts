@@ -21,6 +21,8 @@ interface Bindings {
 }
 interface Ref {
   writePointer(buffer: Buffer, offset: number, pointer: Buffer): void
+  /** The same, but what is pointed to is not kept alive by it. */
+  _writePointer(buffer: Buffer, offset: number, pointer: Buffer): void
   readPointer(buffer: Buffer, offset: number, length: number): Buffer
 }
 
@@ -35,6 +37,8 @@ class Frame {
   readonly argv: Buffer
   readonly result = Buffer.alloc(8)
   private readonly words: Int32Array
+  /** What the cells point to now. `ref.writePointer` would keep all they ever pointed to. */
+  private readonly pointers: Buffer[] = []
 
   constructor(readonly count: number) {
     this.cells = Buffer.alloc(8 * count)
@@ -48,7 +52,10 @@ class Frame {
       this.words[2 * index] = value | 0
       this.words[2 * index + 1] = Math.floor(value / 0x1_0000_0000)
     } else if (typeof value === 'bigint') this.cells.writeBigInt64LE(BigInt.asIntN(64, value), 8 * index)
-    else ref.writePointer(this.cells, 8 * index, value)
+    else {
+      ref._writePointer(this.cells, 8 * index, value)
+      this.pointers[index] = value
+    }
   }
 }
 
@@ -146,4 +153,4 @@ export function cstring(text: string | Buffer): Buffer {
 
 /** Writes the address of `target` into a struct at `offset`; the caller keeps `target` alive. */
 export const writePointer = (struct: Buffer, offset: number, target: Buffer): void =>
-  ref.writePointer(struct, offset, target)
+  ref._writePointer(struct, offset, target)

@@ -126,6 +126,9 @@ export const actions = {
     m.timers.disarmAll()
     m.emit('unmounted', { reason: unmounted })
     m.enter('leaving')
+    // A life that was to serve again may never look at its channel; one that serves is told by it, and may be slow.
+    if (m.pause) m.life?.kill()
+    else m.timers.arm('stop_timeout', m.options.timeoutStopSec * 1000)
   },
 
   stop(m, { signal = SIGTERM }) {
@@ -142,11 +145,9 @@ export const actions = {
   },
 
   end(m, { event, unmounted = 'unmounted' }) {
-    if (event === 'unmounted') {
-      m.emit('unmounted', { reason: unmounted })
-      // Somebody wanted the mount gone while no daemon ran: that is no failure.
-      m.lastExit = { code: 0, signal: null }
-    }
+    if (event === 'unmounted') m.emit('unmounted', { reason: unmounted })
+    // Somebody wanted the mount gone while no life served it: that is no failure.
+    if (event === 'unmounted' || (m.state === 'leaving' && m.pause)) m.lastExit = { code: 0, signal: null }
     end(m, {})
   },
 } satisfies Record<Action, (m: ManagedMount, cause: Cause) => void>
@@ -181,6 +182,8 @@ function ask(m: ManagedMount): void {
     m.probers.delete(prober)
     if (prober.stale || m.state !== 'proving') return
     if (answer === null) ask(m)
+    // What answered then is the folder beneath.
+    else if (!m.isMounted()) m.dispatch('unmounted')
     else if (answer === ENOTCONN || answer === ECONNABORTED) m.dispatch('unmounted', { unmounted: 'aborted' })
     else if (answer === EIO && m.firstAnswer !== null && m.firstAnswer !== EIO)
       m.dispatch('refused', {

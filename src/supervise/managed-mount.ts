@@ -190,9 +190,9 @@ export class ManagedMount {
     return readFuseMounts().some(({ device }) => device === this.mount?.device)
   }
 
-  /** Watches each holder that is not watched yet. */
+  /** Watches each holder that is not watched yet; one that has died meanwhile is told of at once. */
   watchHolders(): void {
-    for (const { pid, pidfd } of this.holders.living()) {
+    for (const { pid, pidfd } of this.holders.all()) {
       if (this.holderWatches.has(pid)) continue
       const unwatch = this.watcher.watch(pidfd, pollEvents.POLLIN, () => {
         this.unwatchHolder(pid)

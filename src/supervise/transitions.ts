@@ -103,7 +103,7 @@ export const transitions = {
     unmounted: null,
     channel_lost: null,
     stop_asked: 'stop',
-    stop_timeout: 'impossible',
+    stop_timeout: 'kill',
   },
   stopping: {
     mounted: null,

@@ -120,6 +120,8 @@ export function reapOrphans(m: ManagedMount, except: number | undefined = m.lead
 
 /** A stock daemon that was handed the channel knows nothing of it and mounts a second time, over the first. */
 function refuseSecondMount(m: ManagedMount): void {
+  // The first life was handed nothing, and the mount it made is the mount.
+  if (m.number === 1) return
   const second = findServedMount(m.mountsBefore, daemonFamily(m.helpers(), null), m.mount?.mountpoint ?? null)
   if (!second) return
   m.strays.add(second.mount.device)

@@ -67,3 +67,13 @@ t.test('a call costs microseconds, not tens of them', async (t) => {
   const each = ((performance.now() - start) * 1000) / calls
   t.ok(each < 10, `${each.toFixed(2)} us`)
 })
+
+t.test('a call with a buffer leaves nothing behind', async (t) => {
+  const buffer = Buffer.alloc(64)
+  const call = (): void => void rawSyscall('lseek', -1, buffer)
+  for (let i = 0; i < 50_000; i++) call()
+  const before = process.memoryUsage.rss()
+  for (let i = 0; i < 300_000; i++) call()
+  const grown = (process.memoryUsage.rss() - before) / 1e6
+  t.ok(grown < 20, `${grown.toFixed(1)} MB`)
+})
