@@ -168,7 +168,7 @@ function readRecord(folder: string): MountRecord | null {
   } catch (error) {
     throw broken('it is not JSON', error)
   }
-  const parsed = recordSchema.safeParse(value)
+  const parsed = recordSchema().safeParse(value)
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   throw broken(`${issue?.path.join('.') || 'the document'}: ${issue?.message}`, parsed.error)
