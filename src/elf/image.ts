@@ -1,4 +1,4 @@
-// The three programs by name, as whole executables.
+// The four programs by name, as whole executables.
 import type { Arch } from '../native/arch.js'
 import { assemble, targets } from './assemble.js'
 import { elfExecutable } from './elf.js'
@@ -6,8 +6,9 @@ import { holder } from './holder.js'
 import { launcher } from './launcher.js'
 import { prober } from './prober.js'
 import type { Program } from './program.js'
+import { resolver } from './resolver.js'
 
-export const programs = { holder, launcher, prober } as const satisfies Record<string, Program>
+export const programs = { holder, launcher, prober, resolver } as const satisfies Record<string, Program>
 export type ProgramName = keyof typeof programs
 
 /** The bytes of a static ELF64 executable, a few hundred. */

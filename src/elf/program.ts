@@ -1,4 +1,4 @@
-// The language of our three programs: portable rows that both machines can express, since the system calls take the same
+// The language of our programs: portable rows that both machines can express, since the system calls take the same
 // structs on both. `x64.ts` and `arm64.ts` turn a row into machine instructions, `assemble.ts` puts them together.
 //
 //   frame:  | scratch of the program | argc | argv[0] … NULL | envp[0] … NULL |

@@ -1,0 +1,149 @@
+// The resolver: asks the kernel, in place of the relay, for the present path of a nodeid. It is a process of its own since
+// each of its calls may wait for the mount: a file handle of a nodeid that the kernel does not hold is looked up by the
+// kernel (FUSE_EXPORT_SUPPORT), a purge writes back, a notification waits for locks. It answers on the socket it is asked by
+// (fd 0), one message for one message, and ends with the supervisor or when the socket's other end is closed.
+//
+//   question: | u32 op | 0          | u64 token | argument …                              from 16 on
+//   answer:   | u32 op | i32 result | u64 token | … struct statx at 48 | path at 304 …    cut at 16 where there is no path
+import { address, at, type Program } from './program.js'
+
+export const resolverQuestions = {
+  /** Opens the mount's root, whose path is the argument, and answers with what it is. */
+  OPEN: 1,
+  /** The argument is a struct file_handle. */
+  RESOLVE: 2,
+  /** Drops every cached name that nothing uses of the mount whose path is the argument: fspick(2), fsconfig(2). */
+  PURGE: 3,
+  /** Closes the mount's root. */
+  CLOSE: 4,
+  /** Writes the argument to fd 1, which is the channel then: a notification. */
+  NOTIFY: 5,
+} as const
+
+/** Where the parts of a message lie. */
+export const resolverMessage = { op: 0, result: 4, token: 8, argument: 16, statx: 48, path: 304 } as const
+/** The longest message: a notification that stores a megabyte. */
+export const RESOLVER_MESSAGE_SIZE = 0x11_0000
+
+const { argument, result, statx, path } = resolverMessage
+const HEADER_SIZE = argument
+const STATX_SIZE = path - statx
+const PATH_MAX = 4096
+/** The number that each file gets in its turn, so that the name of its link is known beforehand. */
+const TURN = 9
+const SIGKILL = 9
+const PR_SET_PDEATHSIG = 1
+const PR_SET_NAME = 15
+const PROT_READ_WRITE = 3
+const MAP_PRIVATE_ANONYMOUS = 0x22
+const AT_FDCWD = -100
+const O_CLOEXEC = 0o2000000
+const O_PATH = 0o10000000
+/** AT_EMPTY_PATH | AT_STATX_DONT_SYNC: what the kernel has cached, without asking the daemon. */
+const AS_CACHED = 0x1000 | 0x4000
+const STATX_BASIC_STATS = 0x7ff
+const FSPICK_CLOEXEC = 1
+const FSCONFIG_CMD_RECONFIGURE = 7
+const MSG_DONTWAIT = 0x40
+const MSG_NOSIGNAL = 0x4000
+const ENOSYS = 38
+
+export const resolver: Program = {
+  name: 'keepmount-resolver',
+  variables: ['buffer', 'size', 'root', 'fd', 'cursor', 'op'],
+  frameSize: 16,
+  rows: [
+    ['call', 'prctl', PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0],
+    ['call', 'prctl', PR_SET_NAME, address('name'), 0, 0, 0],
+    ['call', 'close_range', 3, 0xffff_ffff, 0],
+    ['call', 'mmap', 0, RESOLVER_MESSAGE_SIZE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0],
+    ['move', 'buffer', 'result'],
+    ['move', 'root', -1],
+
+    ['label', 'next'],
+    ['call', 'read', 0, 'buffer', RESOLVER_MESSAGE_SIZE],
+    ['move', 'size', 'result'],
+    ['if', 'size', '<=', 0, 'exit'],
+    ['if', 'size', '<', HEADER_SIZE, 'next'],
+    ['load', 'op', 4, at('buffer')],
+    ['move', 'cursor', 'buffer'],
+    ['add', 'cursor', argument],
+    ['if', 'op', '==', resolverQuestions.OPEN, 'open'],
+    ['if', 'op', '==', resolverQuestions.RESOLVE, 'resolve'],
+    ['if', 'op', '==', resolverQuestions.PURGE, 'purge'],
+    ['if', 'op', '==', resolverQuestions.CLOSE, 'close'],
+    ['if', 'op', '==', resolverQuestions.NOTIFY, 'notify'],
+    ['move', 'fd', -ENOSYS],
+    ['goto', 'answer'],
+
+    ['label', 'open'],
+    ['call', 'close', 'root'],
+    ['call', 'openat', AT_FDCWD, 'cursor', O_CLOEXEC, 0],
+    ['move', 'root', 'result'],
+    ['move', 'fd', 'result'],
+    ['if', 'fd', '<', 0, 'answer'],
+    ['call', 'dup3', 'fd', TURN, O_CLOEXEC],
+    ['goto', 'describe'],
+
+    ['label', 'resolve'],
+    ['call', 'open_by_handle_at', 'root', 'cursor', O_PATH | O_CLOEXEC],
+    ['move', 'fd', 'result'],
+    ['if', 'fd', '<', 0, 'answer'],
+    ['call', 'dup3', 'fd', TURN, O_CLOEXEC],
+    ['call', 'close', 'fd'],
+
+    ['label', 'describe'],
+    ['move', 'cursor', 'buffer'],
+    ['add', 'cursor', statx],
+    ['call', 'statx', TURN, address('nothing'), AS_CACHED, STATX_BASIC_STATS, 'cursor'],
+    ['add', 'cursor', STATX_SIZE],
+    ['call', 'readlinkat', AT_FDCWD, address('link'), 'cursor', PATH_MAX],
+    ['move', 'fd', 'result'],
+    ['call', 'close', TURN],
+    ['if', 'fd', '<', 0, 'answer'],
+    ['move', 'size', 'fd'],
+    ['add', 'size', path],
+    ['move', 'fd', 0],
+    ['goto', 'send'],
+
+    ['label', 'purge'],
+    ['call', 'fspick', AT_FDCWD, 'cursor', FSPICK_CLOEXEC],
+    ['move', 'fd', 'result'],
+    ['if', 'fd', '<', 0, 'answer'],
+    ['call', 'fsconfig', 'fd', FSCONFIG_CMD_RECONFIGURE, 0, 0, 0],
+    ['move', 'cursor', 'result'],
+    ['call', 'close', 'fd'],
+    ['move', 'fd', 'cursor'],
+    ['goto', 'answer'],
+
+    ['label', 'close'],
+    ['call', 'close', 'root'],
+    ['move', 'root', -1],
+    ['move', 'fd', 0],
+    ['goto', 'answer'],
+
+    ['label', 'notify'],
+    ['add', 'size', -HEADER_SIZE],
+    ['call', 'write', 1, 'cursor', 'size'],
+    ['move', 'fd', 'result'],
+
+    ['label', 'answer'],
+    ['move', 'size', HEADER_SIZE],
+    ['label', 'send'],
+    ['move', 'cursor', 'buffer'],
+    ['add', 'cursor', result],
+    ['store', 4, at('cursor'), 'fd'],
+    ['call', 'sendto', 0, 'buffer', 'size', MSG_DONTWAIT + MSG_NOSIGNAL, 0, 0],
+    ['goto', 'next'],
+
+    ['label', 'exit'],
+    ['call', 'exit_group', 0],
+
+    ['label', 'link'],
+    ['data', Buffer.from(`/proc/self/fd/${TURN}\0`)],
+    ['label', 'nothing'],
+    ['data', Buffer.from('\0')],
+    ['label', 'name'],
+    ['data', Buffer.from('keepmount-path\0')],
+  ],
+}
