@@ -7,6 +7,8 @@ import { snapshot } from '../fixtures/snapshot.js'
 import { SyscallApplication } from '../fixtures/syscalls.js'
 import { as, at, O_CREAT, operations, p, r, room } from './operations.js'
 
+t.setTimeout(170_000)
+
 const fileSystems: [what: string, sourceFor: (place: Place) => string][] = [
   ['ext4, or what the temporary folder is on', (place) => place.source],
   [
