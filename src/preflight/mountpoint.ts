@@ -17,10 +17,10 @@ type Wanted = Pick<MountOptions, 'name' | 'argv' | 'cwd' | 'mountpoint'>
  */
 export async function checkMountpoint(options: Wanted): Promise<string | null> {
   const likely = options.mountpoint ?? likelyMountpoint(options)
-  const known = likely === null ? 'free' : whoseIs(likely, options.name)
-  // It is taken up, and the folder shows what our own daemon serves or does not serve.
-  if (known === 'ours') return options.mountpoint
-  if (likely !== null) await refuseBusy(likely)
+  if (likely !== null) {
+    refuseManaged(likely, options.name)
+    await refuseBusy(likely)
+  }
   if (options.mountpoint === null) return null
   const seen = await look(options.mountpoint)
   if (seen === null)
@@ -31,7 +31,8 @@ export async function checkMountpoint(options: Wanted): Promise<string | null> {
       reason: seen.problem ?? 'it is not a folder',
     })
   if (seen.path !== options.mountpoint) {
-    if (whoseIs(seen.path, options.name) === 'free') await refuseBusy(seen.path)
+    refuseManaged(seen.path, options.name)
+    await refuseBusy(seen.path)
   }
   return seen.path
 }
@@ -48,21 +49,20 @@ export function likelyMountpoint({ argv, cwd }: Pick<Wanted, 'argv' | 'cwd'>): s
   return guess === undefined ? null : resolve(cwd, guess)
 }
 
-function whoseIs(mountpoint: string, name: string): 'ours' | 'free' {
-  for (const { record, name: other } of knownMounts()) {
-    if (record === null) continue
+/** @param own the name whose lock we hold: what it left behind can be taken up no more */
+function refuseManaged(mountpoint: string, own: string): void {
+  for (const { record, name } of knownMounts()) {
+    if (record === null || name === own) continue
     if ((record.mount?.mountpoint ?? record.options.mountpoint) !== mountpoint) continue
     const { pid, startTime } = record.supervisor
     if (isAlive({ pid: pid as Pid, startTime })) {
-      throw new KeepmountError('ALREADY_MANAGED', { name: other, mountpoint, supervisor: pid })
+      throw new KeepmountError('ALREADY_MANAGED', { name, mountpoint, supervisor: pid })
     }
-    if (other === name) return 'ours'
     const isThere = readFuseMounts().some(
       (mount) => mount.mountpoint === mountpoint && mount.device === record.mount?.device,
     )
-    if (isThere) throw new KeepmountError('UNSUPERVISED', { name: other, mountpoint })
+    if (isThere) throw new KeepmountError('UNSUPERVISED', { name, mountpoint })
   }
-  return 'free'
 }
 
 async function refuseBusy(mountpoint: string): Promise<void> {

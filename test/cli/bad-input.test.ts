@@ -153,6 +153,16 @@ const rows: readonly Row[] = [
     remains: /mount/,
   },
   {
+    name: 'a mountpoint on a file system that does not answer',
+    code: 'MOUNTPOINT_SILENT',
+    exit: 125,
+    says: /has not answered for 5 s.*\n.*umount -l/,
+    argv: run('--mountpoint', 'mount/inner', '--', 'true'),
+    prepare: async (place) => (await mountForeign(place)).process.kill('SIGSTOP'),
+    skip: needsBindfs,
+    remains: /mount/,
+  },
+  {
     name: 'a command that mounts over a foreign mount',
     code: 'MOUNTPOINT_BUSY',
     exit: 125,
