@@ -158,7 +158,11 @@ function opened(mirror: Mirror, request: Request, entry: Outcome): Outcome {
   const node = mirror.nodes.foundNode
   const slot = created < 0 ? mirror.files.open(node, flags) : mirror.files.add(created, node, flags)
   created = -1
-  if (slot < 0) return slot
+  if (slot < 0) {
+    // The kernel does not hear of the entry.
+    node.lookups--
+    return slot
+  }
   const { view } = mirror.reply
   const at = BODY + entry
   openOut.fh.setHalves(view, at, slot, mirror.files.life)
