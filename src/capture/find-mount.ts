@@ -14,7 +14,8 @@ export interface ServedMount {
 /** Tells mounts of now from later ones. */
 export const mountKeys = (mounts: readonly Mount[]): Set<string> => new Set(mounts.map(mountKey))
 
-export const mountKey = ({ mountId, device }: Mount): string => `${mountId} ${device}`
+// Ids and device numbers are given again at once: those of a mount that has just gone may be those of ours.
+export const mountKey = ({ mountId, device, mountpoint }: Mount): string => `${mountId} ${device} ${mountpoint}`
 
 /**
  * @param before the keys of the FUSE mounts that were there before the daemon was started
