@@ -38,3 +38,12 @@ export function addStatusFlags(fd: number, flags: number): number {
 }
 
 export const setCloseOnExec = (fd: number): number => rawSyscall('fcntl', fd, F_SETFD, FD_CLOEXEC)
+
+const O_NONBLOCK = 0o4000
+
+/** Makes an open file block or not: all who hold a copy of it are concerned. */
+export function setNonblocking(fd: number, nonblocking: boolean): number {
+  const present = rawSyscall('fcntl', fd, F_GETFL)
+  if (present < 0) return present
+  return rawSyscall('fcntl', fd, F_SETFL, nonblocking ? present | O_NONBLOCK : present & ~O_NONBLOCK)
+}

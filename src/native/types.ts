@@ -8,3 +8,6 @@ export type Fd = number & { readonly __brand: 'Fd' }
 
 /** A file descriptor of another process; only pidfd_getfd makes it ours. */
 export type RemoteFd = number & { readonly __brand: 'RemoteFd' }
+
+/** A thread id in this process's pid namespace. The thread that leads a process has its pid. */
+export type Tid = number & { readonly __brand: 'Tid' }

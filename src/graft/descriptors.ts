@@ -1,0 +1,104 @@
+// What procfs says of the descriptors that are to get another file, and of all that refers to their present one besides:
+// epoll sets keep the file they were given, and so do io_uring's registered files.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { type EpollEntry, epollEntries } from '../native/epoll.js'
+import { failedWith } from '../native/error.js'
+import { sameOpenFile } from '../native/process.js'
+import type { Fd, Pid, RemoteFd } from '../native/types.js'
+import { GraftError } from './error.js'
+
+const O_CLOEXEC = 0o2000000
+const O_NONBLOCK = 0o4000
+
+export interface Descriptor {
+  readonly fd: RemoteFd
+  readonly cloexec: boolean
+  readonly nonblocking: boolean
+}
+
+/** An entry of an epoll set. */
+export interface Watch extends EpollEntry {
+  readonly set: RemoteFd
+}
+
+/** @throws GraftError `ended`, `no-channel` if the descriptor is closed */
+export function describe(pid: Pid, fd: RemoteFd): Descriptor {
+  const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(infoOf(pid, fd) ?? '')?.[1] ?? '', 8)
+  if (Number.isNaN(flags)) {
+    namesIn(pid)
+    throw new GraftError('no-channel', pid, `fd ${fd}`)
+  }
+  return { fd, cloexec: (flags & O_CLOEXEC) !== 0, nonblocking: (flags & O_NONBLOCK) !== 0 }
+}
+
+/**
+ * The epoll entries of these descriptors.
+ * @throws GraftError `io-uring` if an io_uring of the process has one of the files registered
+ */
+export function watchesOf(pid: Pid, fds: ReadonlySet<number>, linkTexts: ReadonlySet<string>): Watch[] {
+  const watches: Watch[] = []
+  for (const [fd, link] of linksOf(pid)) {
+    if (link === 'anon_inode:[eventpoll]')
+      for (const entry of epollEntries(infoOf(pid, fd) ?? ''))
+        if (fds.has(entry.fd)) watches.push({ set: fd, ...entry })
+    if (link === 'anon_inode:[io_uring]' && registers(infoOf(pid, fd) ?? '', linkTexts))
+      throw new GraftError('io-uring', pid, `fd ${fd}`)
+  }
+  return watches
+}
+
+/** Rows like `    0: /dev/fuse` below `UserFiles:`. Source: io_uring/fdinfo.c. */
+const registers = (info: string, linkTexts: ReadonlySet<string>): boolean =>
+  [...info.matchAll(/^ *\d+: (.+)$/gm)].some(([, name]) => name !== undefined && linkTexts.has(name))
+
+/** The descriptors of a process that are the same open file as one of ours. */
+export function copiesOf(pid: Pid, file: Fd): RemoteFd[] {
+  const text = readlinkSync(`/proc/self/fd/${file}`)
+  return [...linksOf(pid)].filter(([fd, link]) => link === text && isSame(pid, fd, file)).map(([fd]) => fd)
+}
+
+/** As /proc/PID/fd shows it, `/dev/fuse`. */
+export const linkTextOf = (pid: Pid, fd: RemoteFd): string => linkText(`/proc/${pid}/fd/${fd}`)
+
+function isSame(pid: Pid, fd: RemoteFd, file: Fd): boolean {
+  try {
+    return sameOpenFile(pid, fd, process.pid as Pid, file)
+  } catch (error) {
+    // Sockets and pipes have a number in their names; where the kernel has no kcmp, that must do.
+    if (failedWith(error, 'ENOSYS')) return true
+    if (failedWith(error, 'ESRCH', 'EBADF')) return false
+    throw error
+  }
+}
+
+function* linksOf(pid: Pid): Generator<[RemoteFd, string]> {
+  for (const name of namesIn(pid)) yield [Number(name) as RemoteFd, linkText(`/proc/${pid}/fd/${name}`)]
+}
+
+/** Its descriptors. A process that is ending has closed them all before it is a zombie. */
+function namesIn(pid: Pid): string[] {
+  try {
+    const names = readdirSync(`/proc/${pid}/fd`)
+    if (names.length > 0) return names
+  } catch (error) {
+    if (failedWith(error, 'EACCES', 'EPERM')) throw new GraftError('no-right', pid, undefined, { cause: error })
+    if (!failedWith(error, 'ENOENT', 'ESRCH')) throw error
+  }
+  throw new GraftError('ended', pid)
+}
+
+function linkText(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
+
+function infoOf(pid: Pid, fd: RemoteFd): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')
+  } catch {
+    return null
+  }
+}

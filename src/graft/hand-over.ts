@@ -1,0 +1,61 @@
+// Giving an open file of ours to a stopped process: over a socket pair made in it (SCM_RIGHTS), so that neither rights over
+// us nor a common pid namespace are asked of it.
+//
+//   scratch: | pair, 8 | byte, 8 | iovec, 16 | cmsghdr with one fd, 24 | msghdr, 56 |
+import { closeFd } from '../native/descriptor.js'
+import { pidfdGetfd } from '../native/pidfd.js'
+import { sendMessage } from '../native/socket.js'
+import type { Fd, RemoteFd } from '../native/types.js'
+import type { RemoteCalls } from './remote-calls.js'
+
+const AF_UNIX = 1
+const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000
+const MSG_DONTWAIT = 0x40
+const MSG_CMSG_CLOEXEC = 0x4000_0000
+const BYTE = 8
+const IOVEC = 16
+const CONTROL = 32
+const CONTROL_SIZE = 24
+const CONTROL_FD = CONTROL + 16
+const HEADER = 56
+const SIZE = HEADER + 56
+
+/**
+ * @param pidfd names the process
+ * @returns the file's descriptor in it, CLOEXEC; the caller has it closed
+ * @throws SyscallError as a call failed there or here, EMFILE if it has no descriptors left
+ * @throws GraftError `ended`
+ */
+export function handOver(remote: RemoteCalls, pidfd: Fd, file: Fd): RemoteFd {
+  const at = remote.scratch()
+  remote.call('socketpair', AF_UNIX, SOCK_DGRAM_CLOEXEC, 0, at)
+  const pair = remote.look(0, 8)
+  const [near, far] = [pair.readInt32LE(0) as RemoteFd, pair.readInt32LE(4)]
+  try {
+    const end = pidfdGetfd(pidfd, near)
+    try {
+      sendMessage(end, Buffer.of(0), [file])
+    } finally {
+      closeFd(end)
+    }
+    remote.give(messageHeader(at).subarray(BYTE), BYTE)
+    remote.call('recvmsg', far, at + HEADER, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)
+    return remote.look(CONTROL_FD, 4).readInt32LE(0) as RemoteFd
+  } finally {
+    remote.raw('close', [near])
+    remote.raw('close', [far])
+  }
+}
+
+function messageHeader(at: number): Buffer {
+  const bytes = Buffer.alloc(SIZE)
+  const put = (value: number, offset: number) => bytes.writeBigUInt64LE(BigInt(value), offset)
+  put(at + BYTE, IOVEC)
+  put(1, IOVEC + 8)
+  bytes.writeInt32LE(-1, CONTROL_FD)
+  put(at + IOVEC, HEADER + 16)
+  put(1, HEADER + 24)
+  put(at + CONTROL, HEADER + 32)
+  put(CONTROL_SIZE, HEADER + 40)
+  return bytes
+}

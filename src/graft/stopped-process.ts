@@ -1,0 +1,182 @@
+// A process whose threads all stand still until it is released. It must be released in the same turn of the event loop.
+//
+// A thread in an uninterruptible sleep does not stop, and need not: it neither reads a channel nor can it touch one before
+// the others run again.
+import { readdirSync, readFileSync } from 'node:fs'
+import { failedWith } from '../native/error.js'
+import { awaitStop, detach, interrupt, Registers, resume, seize } from '../native/ptrace.js'
+import { registerLayout, restartInterrupted } from '../native/registers.js'
+import type { Pid, Tid } from '../native/types.js'
+import { GraftError } from './error.js'
+
+/** A stop takes microseconds, on a loaded machine some milliseconds. */
+const STOP_DEADLINE_MS = 250
+
+export class StoppedProcess {
+  /** The thread that can best make system calls for us: one that sleeps in one, so that nothing is torn apart. */
+  readonly caller: Tid
+  private readonly seized = new Set<Tid>()
+  private readonly stopped = new Set<Tid>()
+  private readonly skipped = new Set<Tid>()
+  private readonly late = new Set<Tid>()
+  private readonly since: number
+  private readonly reapsLeader: boolean
+  private owed = 0
+  private released = false
+
+  /**
+   * @throws GraftError `no-right`, `ended`, `not-stopping`; then none of its threads is stopped
+   */
+  constructor(readonly pid: Pid) {
+    const states = new Map(tidsOf(pid).map((tid) => [tid, stateOf(pid, tid)]))
+    this.reapsLeader = !isOurChild(pid)
+    try {
+      for (const [tid, state] of states) this.seize(tid, state)
+      this.since = performance.now()
+      this.stopSeized()
+      // A thread that still ran may have started another.
+      for (let fresh = this.newTids(); fresh.length > 0; fresh = this.newTids()) {
+        for (const tid of fresh) this.seize(tid, stateOf(pid, tid))
+        this.stopSeized()
+      }
+      const candidates = [...this.stopped]
+      const caller = candidates.find((tid) => states.get(tid) === 'S') ?? candidates[0]
+      if (caller === undefined) throw new GraftError(this.seized.size === 0 ? 'ended' : 'not-stopping', pid)
+      this.caller = caller
+    } catch (error) {
+      this.release()
+      throw error
+    }
+  }
+
+  /**
+   * Lets all threads go on as if nothing had been. May be called again.
+   * @returns how long they stood still, in microseconds
+   */
+  release(): number {
+    if (this.released) return 0
+    this.released = true
+    for (const tid of this.stopped) {
+      letGo(tid)
+      if (detach(tid, tid === this.caller ? this.owed : 0)) this.seized.delete(tid)
+    }
+    const stopUs = (performance.now() - this.since) * 1000
+    // What is left has died, or will stop some time: until we know of it, it cannot be reaped or go on.
+    for (const tid of this.seized) finish(tid, tid !== this.tidOfLeader || this.reapsLeader)
+    return stopUs
+  }
+
+  /** A signal that the caller is to get when it is released. */
+  owe(signal: number): void {
+    this.owed = signal
+  }
+
+  /** The caller runs or has ended: it is let go as soon as it stands still, after `prepare`. */
+  giveUpCaller(prepare: () => void): void {
+    if (!this.stopped.delete(this.caller)) return
+    this.seized.delete(this.caller)
+    interrupt(this.caller)
+    finish(this.caller, this.caller !== this.tidOfLeader || this.reapsLeader, prepare)
+  }
+
+  /** Waits for the caller to stop again. */
+  awaitCaller(until: number) {
+    return awaitStop(this.caller, until, this.caller !== this.tidOfLeader || this.reapsLeader)
+  }
+
+  private get tidOfLeader(): Tid {
+    return this.pid as number as Tid
+  }
+
+  private seize(tid: Tid, state: string | null): void {
+    // Z and X are dead, D would not stop.
+    if (state === null || 'ZXD'.includes(state)) {
+      this.skipped.add(tid)
+      return
+    }
+    try {
+      if (seize(tid)) this.seized.add(tid)
+      else this.skipped.add(tid)
+    } catch (error) {
+      const now = stateOf(this.pid, tid)
+      if (now !== null && !'ZX'.includes(now) && failedWith(error, 'EPERM'))
+        throw new GraftError('no-right', this.pid, undefined, { cause: error })
+      if (!failedWith(error, 'EPERM')) throw error
+      this.skipped.add(tid)
+    }
+  }
+
+  private stopSeized(): void {
+    const pending = [...this.seized].filter((tid) => !this.stopped.has(tid) && !this.late.has(tid))
+    for (const tid of pending) interrupt(tid)
+    const until = performance.now() + STOP_DEADLINE_MS
+    for (const tid of pending) this.stop(tid, until)
+  }
+
+  /** A thread that is about to get a signal gets it, and stops after that: the interrupt is still due. */
+  private stop(tid: Tid, until: number): void {
+    for (;;) {
+      const stop = awaitStop(tid, until, tid !== this.tidOfLeader || this.reapsLeader)
+      if (stop.kind === 'event') {
+        this.stopped.add(tid)
+        return
+      }
+      if (stop.kind === 'late') {
+        this.late.add(tid)
+        return
+      }
+      if (stop.kind === 'gone' || !resume(tid, stop.kind === 'signal' ? stop.signal : 0)) {
+        this.seized.delete(tid)
+        this.skipped.add(tid)
+        return
+      }
+    }
+  }
+
+  private newTids(): Tid[] {
+    return tidsOf(this.pid).filter((tid) => !this.seized.has(tid) && !this.skipped.has(tid))
+  }
+}
+
+const registers = new Registers()
+
+/** Has a call that the stop would end with EINTR be made again. */
+function letGo(tid: Tid): void {
+  if (registerLayout.interruptible.size === 0 || !registers.read(tid)) return
+  if (restartInterrupted(registers.view)) registers.write(tid)
+}
+
+const FINISH_LOOK_MS = 2
+
+/** Lets a thread go that did not stop in time, when it does; or takes note of its end. */
+function finish(tid: Tid, reaps: boolean, prepare: () => void = () => letGo(tid)): void {
+  const stop = awaitStop(tid, 0, reaps)
+  if (stop.kind === 'gone') return
+  if (stop.kind !== 'late') {
+    prepare()
+    if (detach(tid, stop.kind === 'signal' ? stop.signal : 0)) return
+  }
+  setTimeout(() => finish(tid, reaps, prepare), FINISH_LOOK_MS).unref()
+}
+
+function tidsOf(pid: Pid): Tid[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map((name) => Number(name) as Tid)
+  } catch (error) {
+    if (failedWith(error, 'ENOENT', 'ESRCH')) throw new GraftError('ended', pid)
+    throw error
+  }
+}
+
+/** `S`, `R`, `D`, …: field 3 of proc_pid_stat(5). Null if it is gone. */
+const stateOf = (pid: Pid, tid: Tid): string | null => statOf(`/proc/${pid}/task/${tid}/stat`)?.[0] ?? null
+const isOurChild = (pid: Pid): boolean => statOf(`/proc/${pid}/stat`)?.[1] === String(process.pid)
+
+function statOf(path: string): string[] | null {
+  try {
+    const text = readFileSync(path, 'utf8')
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,114 @@
+// Exchanging the open file behind a descriptor of a running process, which must notice nothing.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import t from 'tap'
+import { copiesOf } from '../../src/graft/descriptors.js'
+import { exchangeFds } from '../../src/graft/exchange.js'
+import type { Pid, RemoteFd } from '../../src/native/types.js'
+import { noCompiler } from '../fixtures/compiled.js'
+import { until } from '../fixtures/deadline.js'
+import { CHANNEL, pairFor, Victim } from './victim.js'
+
+const skip = process.getuid?.() !== 0 ? 'needs root' : noCompiler
+const everything = ['reads', 'sleeps', 'waits', 'polls', 'signals', 'computes', 'spawns']
+const mappingsOf = (pid: Pid): number => readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n').length
+const fdsOf = (pid: Pid): string[] =>
+  readdirSync(`/proc/${pid}/fd`).map((fd) => `${fd} ${readlinkSync(`/proc/${pid}/fd/${fd}`)}`)
+const infoOf = (pid: Pid, fd: RemoteFd): string => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')
+
+for (const [what, kinds] of [
+  ['one thread that reads', ['reads']],
+  ['threads in every kind of wait', everything],
+  ['twenty threads', [...everything, ...Array.from({ length: 12 }, () => 'sleeps')]],
+  ['an epoll set', ['watches']],
+  ['three epoll sets and other threads', ['watches', 'watches', 'watches', ...everything.slice(1)]],
+] as const)
+  t.test(`a process with ${what} reads the new file and notices nothing`, { skip }, async (t) => {
+    const victim = await Victim.start(t, kinds)
+    const [ours, theirs] = pairFor(t)
+    await victim.stillWorks(t)
+    const [status, mappings, fds] = [victim.status(), mappingsOf(victim.pid), fdsOf(victim.pid)]
+    const { fds: exchanged, stopUs } = exchangeFds(victim.pid, [CHANNEL], theirs)
+    t.same(exchanged, [{ pid: victim.pid, fd: CHANNEL }])
+    t.comment(`stopped for ${Math.round(stopUs)} us`)
+    t.same(copiesOf(victim.pid, theirs), [CHANNEL])
+    victim.reachedBy(ours)
+    await victim.stillWorks(t)
+    t.same(victim.status().slice(1), status.slice(1), 'its signals are as they were, and nobody traces it')
+    if (!kinds.some((kind) => kind === 'spawns')) t.equal(mappingsOf(victim.pid), mappings, 'so is its memory')
+    t.same(
+      fdsOf(victim.pid).filter((row) => !row.startsWith(`${CHANNEL} `)),
+      fds.filter((row) => !row.startsWith(`${CHANNEL} `)),
+      'and its other descriptors',
+    )
+  })
+
+for (const [what, kinds] of [
+  ['busy threads', everything],
+  ['epoll sets', ['watches', 'watches', 'polls', 'sleeps']],
+] as const)
+  t.test(`a thousand exchanges leave a process with ${what} working`, { skip, timeout: 120_000 }, async (t) => {
+    const victim = await Victim.start(t, kinds)
+    const pairs = [pairFor(t), pairFor(t)]
+    const stops: number[] = []
+    for (let i = 0; i < 1000; i++) {
+      const [ours, theirs] = pairs[i % 2] ?? pairFor(t)
+      stops.push(exchangeFds(victim.pid, [CHANNEL], theirs).stopUs)
+      victim.reachedBy(ours)
+      if (i % 100 === 0) await victim.stillWorks(t)
+      // Others get their turn: signals of stops arrive, which must not be taken for its end.
+      else if (i % 3 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    await victim.stillWorks(t)
+    t.ok(victim.running)
+    stops.sort((a, b) => a - b)
+    const [median = 0, most = 0] = [stops[500], stops[990]]
+    t.comment(`stopped for ${Math.round(median)} us, 99 %: ${Math.round(most)} us`)
+    t.ok(median < 1000, 'the stop is shorter than 1 ms')
+  })
+
+t.test('the new file blocks, and is closed at an exec, as the old one was', { skip }, async (t) => {
+  const victim = await Victim.start(t, ['reads'])
+  const [, theirs] = pairFor(t)
+  const flags = (info: string) => /^flags:\s*(\d+)/m.exec(info)?.[1]
+  const before = flags(infoOf(victim.pid, CHANNEL))
+  exchangeFds(victim.pid, [CHANNEL], theirs)
+  t.equal(flags(infoOf(victim.pid, CHANNEL)), before)
+})
+
+t.test('a process that is stopped stays stopped, and has the new file when it goes on', { skip }, async (t) => {
+  const victim = await Victim.start(t, everything)
+  const [ours, theirs] = pairFor(t)
+  process.kill(victim.pid, 'SIGSTOP')
+  const isStopped = () => victim.status()[0]?.includes('stopped') ?? false
+  await until(isStopped, 'a stopped victim')
+  exchangeFds(victim.pid, [CHANNEL], theirs)
+  await until(isStopped, 'a stopped victim again')
+  process.kill(victim.pid, 'SIGCONT')
+  victim.reachedBy(ours)
+  // A stop by signal ends these calls with EINTR in the kernel's own way.
+  await until(() => !isStopped(), 'a victim that goes on')
+  t.ok(victim.running)
+})
+
+t.test('what fails in the process leaves it as it was, and comes back as an error', { skip }, async (t) => {
+  const victim = await Victim.start(t, ['watches', ...everything])
+  const [, theirs] = pairFor(t)
+  const before = [victim.status().slice(1), fdsOf(victim.pid)]
+  t.throws(() => exchangeFds(victim.pid, [99 as RemoteFd], theirs), /has no channel/)
+  t.same([victim.status().slice(1), fdsOf(victim.pid)], before)
+  await victim.stillWorks(t)
+})
+
+t.test('a process that ends in the midst is an error, and leaves no zombie', { skip, timeout: 60_000 }, async (t) => {
+  for (let i = 0; i < 20; i++) {
+    const victim = await Victim.start(t, everything)
+    const [, theirs] = pairFor(t)
+    victim.process.kill('SIGKILL')
+    try {
+      exchangeFds(victim.pid, [CHANNEL], theirs)
+    } catch (error) {
+      t.match(error, { name: 'GraftError', reason: 'ended' })
+    }
+    t.match(await victim.ended(), { signal: 'SIGKILL' })
+  }
+})

@@ -1,0 +1,81 @@
+// A victim of exchanges: its channel is fd 3, at first a socket, and what it reads there it says.
+import { readFileSync } from 'node:fs'
+import type { Test } from 'tap'
+import { closeFd } from '../../src/native/descriptor.js'
+import { sendMessage, socketpair } from '../../src/native/socket.js'
+import type { Fd, Pid, RemoteFd } from '../../src/native/types.js'
+import { Child } from '../fixtures/child.js'
+import { compiledVictim } from '../fixtures/compiled.js'
+import { placeFor } from '../fixtures/place.js'
+
+export const CHANNEL = 3 as RemoteFd
+
+/** A socket pair that is closed at the end of the test. */
+export function pairFor(t: Test): [ours: Fd, theirs: Fd] {
+  const pair = socketpair('seqpacket')
+  t.teardown(() => pair.forEach(closeFd))
+  return pair
+}
+
+export class Victim {
+  private count = 0
+  private end: Fd
+
+  private constructor(
+    private readonly child: Child,
+    end: Fd,
+  ) {
+    this.end = end
+  }
+
+  /** @param kinds of threads, see busy.c */
+  static async start(t: Test, kinds: readonly string[]): Promise<Victim> {
+    const [end, theirs] = pairFor(t)
+    const place = placeFor(t)
+    const child = new Child([compiledVictim(place, 'busy'), ...kinds], { stdio: ['pipe', 'pipe', 'pipe', theirs] })
+    place.undo(() => child.kill())
+    await child.says(/^ready$/m)
+    return new Victim(child, end)
+  }
+
+  get pid(): Pid {
+    return this.child.pid as Pid
+  }
+
+  get process() {
+    return this.child.process
+  }
+
+  get running(): boolean {
+    return this.child.running
+  }
+
+  ended(): ReturnType<Child['end']> {
+    return this.child.end()
+  }
+
+  /** From now on it is written to by this end. */
+  reachedBy(end: Fd): void {
+    this.end = end
+  }
+
+  /** It still reads its channel, and nothing broke in any of its threads. */
+  async stillWorks(t: Test): Promise<void> {
+    const word = `word-${this.count++}`
+    sendMessage(this.end, Buffer.from(`${word}\n`))
+    await this.child.says(new RegExp(`^${word}$`, 'm'))
+    const before = this.child.stdout.length
+    this.child.process.stdin?.write('?')
+    await this.child.says(new RegExp(`^${word}\n(.|\n)*;|^${word}\n(.|\n)*^fine$`, 'm'))
+    t.equal(this.child.stdout.slice(before), 'fine\n', 'the victim still works')
+  }
+
+  /** Its blocked and pending signals, and how it is traced. */
+  status(): string[] {
+    return (
+      readFileSync(`/proc/${this.pid}/status`, 'utf8').match(
+        /^(State|TracerPid|SigBlk|SigPnd|ShdPnd|SigIgn|SigCgt):.*$/gm,
+      ) ?? []
+    )
+  }
+}
