@@ -18,7 +18,6 @@ export const EMLINK = 31
 export const ENOSYS = 38
 export const ENODATA = 61
 export const EOVERFLOW = 75
-export const EOPNOTSUPP = 95
 export const ECONNABORTED = 103
 export const ESTALE = 116
 export const EDQUOT = 122

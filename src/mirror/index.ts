@@ -56,14 +56,14 @@ export async function mirror(options: MirrorOptions): Promise<number> {
 }
 
 async function run({ source, mountpoint, allowOther = true, onStep }: MirrorOptions): Promise<number> {
+  const stop = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop.abort())
   const path = resolve(mountpoint)
   const inherited = inheritChannel(process.env)
   if (keepCapabilities() < 0) throw new MirrorError('NO_RIGHTS', 'CAP_SETPCAP')
   const tree = openSource(source)
   const state = new Mirror(tree, path, raiseFileLimit(), onStep)
   const channel = inherited ?? mountFresh(state, path, allowOther)
-  const stop = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop.abort())
   const end = await serve(state, channel.fd, stop.signal)
   if (end.kind === 'stopped') unmount(path)
   if (end.kind !== 'failed') state.folder.remove()

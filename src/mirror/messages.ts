@@ -1,4 +1,4 @@
-// Every error that ends mirrorfs, by code: what happened and what to do. Loaded only when one does.
+// Every error that ends mirrorfs, by code: what happened and what to do.
 
 const messages = {
   NO_FUSE_DEVICE: {

@@ -7,7 +7,7 @@ import { replyHeader } from '../fuse/message.js'
 import { Request } from '../fuse/request.js'
 import { read, write } from '../native/files.js'
 import { eventLoopFds, Readiness } from '../native/readiness.js'
-import { EAGAIN, ECONNABORTED, EINTR, EINVAL, ENODEV, ENOENT, ENOSYS } from './errno.js'
+import { EAGAIN, ECONNABORTED, EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS } from './errno.js'
 import { type Mirror, NO_REPLY, type Outcome } from './mirror.js'
 import { MAX_MESSAGE, WANTED } from './negotiated.js'
 import { type Operation, operations } from './operations.js'
@@ -110,7 +110,14 @@ class Server {
     }
     mirror.onStep?.('read', request)
     const operation: Operation | undefined = (operations as Partial<Record<string, Operation>>)[request.opcode]
-    return operation ? operation(mirror, request) : -ENOSYS
+    if (!operation) return -ENOSYS
+    try {
+      return operation(mirror, request)
+    } catch (error) {
+      // A defect of ours must cost one request: ending with it would have it resent to every life to come.
+      process.stderr.write(`mirrorfs: ${request.opcode} failed: ${error instanceof Error ? error.stack : error}\n`)
+      return -EIO
+    }
   }
 }
 
