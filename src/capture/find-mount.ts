@@ -31,7 +31,12 @@ export function findServedMount(
   const candidates = readFuseMounts().filter(
     (mount) => !before.has(mountKey(mount)) && (mountpoint === null || mount.mountpoint === mountpoint),
   )
-  for (const mount of candidates.reverse()) {
+  return servedAmong(candidates, family)
+}
+
+/** The latest of these mounts whose channel one of the processes has open. */
+export function servedAmong(candidates: readonly Mount[], family: readonly Pid[]): ServedMount | null {
+  for (const mount of candidates.toReversed()) {
     const connection = connectionOf(mount.device)
     const server = serversAmong(family, connection)[0]
     if (server !== undefined) return { mount, connection, server }

@@ -1,14 +1,19 @@
-// The four programs by name, as whole executables.
+// The programs by name, as whole executables.
 import type { Arch } from '../native/arch.js'
 import { assemble, targets } from './assemble.js'
+import { detach } from './detach.js'
 import { elfExecutable } from './elf.js'
 import { holder } from './holder.js'
+import { isolate } from './isolate.js'
 import { launcher } from './launcher.js'
 import { prober } from './prober.js'
 import type { Program } from './program.js'
 import { resolver } from './resolver.js'
 
-export const programs = { holder, launcher, prober, resolver } as const satisfies Record<string, Program>
+export const programs = { holder, launcher, prober, resolver, isolate, detach } as const satisfies Record<
+  string,
+  Program
+>
 export type ProgramName = keyof typeof programs
 
 /** The bytes of a static ELF64 executable, a few hundred. */

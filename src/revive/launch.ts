@@ -4,7 +4,7 @@
 //   fd 3  the word, and after it:  fd 3  the channel (a later life), as LISTEN_FDS says
 //   fd 4  the channel              fd 4  closed
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { Writable } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import { executable } from '../elf/executable.js'
 import { KeepmountError } from '../errors/error.js'
 import type { Fd, Pid } from '../native/types.js'
@@ -13,6 +13,8 @@ import { fillIn } from './arguments.js'
 export interface Launched {
   readonly child: ChildProcess
   readonly pid: Pid
+  /** Our end of fd 3. */
+  readonly word: Duplex
   /** Lets the daemon begin. */
   readonly go: () => void
 }
@@ -27,10 +29,15 @@ export interface Launch {
   readonly channel: Fd | null
 }
 
-/** @throws KeepmountError COMMAND_NOT_EXECUTABLE if no process can be made */
-export function launch({ path, argv, cwd, env, channel }: Launch): Launched {
-  const child = spawn(executable('launcher'), [path, ...fillIn(argv, channel === null ? null : CHANNEL_FD)], {
-    argv0: 'keepmount-launcher',
+/**
+ * @param before the path and argv of a program of ours that becomes the launcher in its turn, none for the launcher itself
+ * @throws KeepmountError COMMAND_NOT_EXECUTABLE if no process can be made
+ */
+export function launch({ path, argv, cwd, env, channel }: Launch, before: readonly string[] = []): Launched {
+  const command = [path, ...fillIn(argv, channel === null ? null : CHANNEL_FD)]
+  const [program = '', argv0, ...args] = [...before, executable('launcher'), 'keepmount-launcher', ...command]
+  const child = spawn(program, args, {
+    argv0,
     cwd,
     env: environment(env, channel !== null),
     stdio: ['inherit', 'inherit', 'inherit', 'pipe', ...(channel === null ? [] : [channel])],
@@ -38,9 +45,9 @@ export function launch({ path, argv, cwd, env, channel }: Launch): Launched {
   child.on('error', () => {})
   if (child.pid === undefined)
     throw new KeepmountError('COMMAND_NOT_EXECUTABLE', { command: path, reason: 'no process could be started' })
-  const word = child.stdio[3] as Writable
+  const word = child.stdio[3] as Duplex
   word.on('error', () => {})
-  return { child, pid: child.pid as Pid, go: () => word.end('.') }
+  return { child, pid: child.pid as Pid, word, go: () => word.end('.') }
 }
 
 /** Where a daemon that is started the systemd way finds its first descriptor: SD_LISTEN_FDS_START of sd_listen_fds(3). */
