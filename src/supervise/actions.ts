@@ -184,7 +184,9 @@ function ask(m: ManagedMount): void {
     if (answer === null) ask(m)
     // What answered then is the folder beneath.
     else if (!m.isMounted()) m.dispatch('unmounted')
-    else if (answer === ENOTCONN || answer === ECONNABORTED) m.dispatch('unmounted', { unmounted: 'aborted' })
+    // The kernel aborts a connection whose last channel is closed, as that of the last holder.
+    else if (isAbort(answer) && m.holders.living().length === 0) m.dispatch('channel_lost')
+    else if (isAbort(answer)) m.dispatch('unmounted', { unmounted: 'aborted' })
     else if (answer === EIO && m.firstAnswer !== null && m.firstAnswer !== EIO)
       m.dispatch('refused', {
         reason: 'stock-daemon',
@@ -193,6 +195,8 @@ function ask(m: ManagedMount): void {
     else m.dispatch('answered', { answer })
   })
 }
+
+const isAbort = (errno: number): boolean => errno === ENOTCONN || errno === ECONNABORTED
 
 function forgetLife(m: ManagedMount): void {
   m.timers.disarm('start_timeout', 'restart_due')
