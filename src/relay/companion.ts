@@ -1,0 +1,61 @@
+// The processes that wait for the mount in the relay's place: one asks the kernel for paths, one writes notifications to
+// the channel. Both run the same few hundred bytes, and end with their socket.
+import { spawn } from 'node:child_process'
+import { executable } from '../elf/executable.js'
+import { resolverMessage, resolverQuestions } from '../elf/resolver.js'
+import { closeFd } from '../native/descriptor.js'
+import { failedWith } from '../native/error.js'
+import { sendMessage, socketpair } from '../native/socket.js'
+import type { Fd } from '../native/types.js'
+import { enlarge } from './wire.js'
+
+export class Companion {
+  private constructor(
+    readonly socket: Fd,
+    readonly pid: number,
+    private readonly kill: () => void,
+  ) {}
+
+  /**
+   * @param channel to write notifications to, or null
+   * @returns null if no process can be had
+   */
+  static start(channel: Fd | null): Companion | null {
+    const [ours, theirs] = socketpair('seqpacket')
+    for (const fd of [ours, theirs]) enlarge(fd)
+    try {
+      const child = spawn(executable('resolver'), [], {
+        argv0: 'keepmount-path',
+        cwd: '/',
+        stdio: [theirs, channel ?? 'ignore', 'ignore'],
+        env: {},
+      })
+      child.on('error', () => {})
+      child.unref()
+      if (child.pid !== undefined) return new Companion(ours, child.pid, () => child.kill('SIGKILL'))
+    } catch (error) {
+      if (!failedWith(error, 'EACCES', 'EPERM', 'EAGAIN', 'ENOMEM')) throw error
+    } finally {
+      closeFd(theirs)
+    }
+    closeFd(ours)
+    return null
+  }
+
+  /** Writes a notification; drops it when very many wait already, and what the kernel has cached expires by itself. */
+  notify(message: Buffer): void {
+    const question = Buffer.alloc(resolverMessage.argument + message.length)
+    question.writeUInt32LE(resolverQuestions.NOTIFY)
+    message.copy(question, resolverMessage.argument)
+    try {
+      sendMessage(this.socket, question)
+    } catch (error) {
+      if (!failedWith(error, 'EAGAIN', 'EPIPE', 'ECONNRESET', 'EMSGSIZE')) throw error
+    }
+  }
+
+  end(): void {
+    this.kill()
+    closeFd(this.socket)
+  }
+}

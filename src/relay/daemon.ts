@@ -1,0 +1,151 @@
+// Requests of the relay's own to the daemon. They are asked one at a time and waited for; whatever else the daemon says
+// meanwhile goes its usual way. Their ids have bit 62 set, which the kernel's counter never reaches.
+import { layout } from '../fuse/layout.js'
+import { OUT_HEADER_SIZE } from '../fuse/message.js'
+import { type OpcodeName, opcodes } from '../fuse/opcodes.js'
+import { IN_HEADER_SIZE } from '../fuse/request.js'
+import { allocate } from '../native/memory.js'
+import { Ended, ends, type Wire } from './wire.js'
+
+const header = layout('fuse_in_header')
+const outHeader = layout('fuse_out_header')
+const OWN = 0x4000_0000
+const ENOENT = 2
+const EIO = 5
+/** The longest request of ours carries two names, or a name and a value. */
+const OWN_SIZE = 128 * 1024
+const entry = layout('fuse_entry_out')
+
+/** What the daemon said of a name. The numbers are as the daemon has them. */
+export interface Found {
+  readonly low: number
+  readonly high: number
+  readonly generation: number
+  readonly ino: bigint
+  readonly mode: number
+  readonly size: bigint
+  readonly rdev: number
+}
+
+export class Daemon {
+  private readonly own = allocate(OWN_SIZE)
+  private counter = 0
+
+  /**
+   * @param onMessage takes up a message in `wire.reply` that is not the awaited one
+   * @param isStopped looked at while waiting
+   */
+  constructor(
+    private readonly wire: Wire,
+    private readonly onMessage: (length: number) => void,
+    private readonly isStopped: () => boolean,
+  ) {}
+
+  /** The view on the last answer, a whole message; valid until the next is asked. */
+  get answer(): DataView {
+    return this.wire.reply.view
+  }
+
+  /**
+   * Asks, and waits for the answer. `body` follows the header.
+   * @returns the length of the answer, or a negative errno. @throws Ended
+   */
+  ask(opcode: OpcodeName, nodeLow: number, nodeHigh: number, ...body: Uint8Array[]): number {
+    const { low, length } = this.write(opcode, nodeLow, nodeHigh, body)
+    return this.transact(this.own.address, length, low, OWN)
+  }
+
+  /** Sends a request that has no answer. */
+  tell(opcode: OpcodeName, nodeLow: number, nodeHigh: number, ...body: Uint8Array[]): void {
+    this.sendAll(this.own.address, this.write(opcode, nodeLow, nodeHigh, body).length)
+  }
+
+  /** Sends a message that lies anywhere, and waits for the answer with this unique. Result as `ask`. */
+  transact(address: number, length: number, uniqueLow: number, uniqueHigh: number): number {
+    this.sendAll(address, length)
+    for (;;) {
+      const size = this.wire.readReply()
+      if (size === 0) this.pause(ends.daemon)
+      else if (size >= OUT_HEADER_SIZE && this.isAnswer(uniqueLow, uniqueHigh)) {
+        const error = outHeader.error.get(this.answer, 0)
+        if (error < 0) return error
+        return size < OUT_HEADER_SIZE || outHeader.len.get(this.answer, 0) !== size ? -EIO : size
+      } else this.onMessage(size)
+    }
+  }
+
+  /** Forgets `count` lookups. */
+  forget(low: number, high: number, count: number): void {
+    if (count <= 0 || (low === 1 && high === 0)) return
+    forgetBody.writeBigUInt64LE(BigInt(count))
+    this.tell('FORGET', low, high, forgetBody)
+  }
+
+  /** LOOKUP. It counts as one lookup. Null if there is no such name; a negative errno for any other error. */
+  lookup(parentLow: number, parentHigh: number, name: Buffer): Found | null | number {
+    const size = this.ask('LOOKUP', parentLow, parentHigh, name, NUL)
+    if (size === -ENOENT) return null
+    if (size < 0) return size
+    if (size < OUT_HEADER_SIZE + entry.$size) return -EIO
+    return this.entryAt(OUT_HEADER_SIZE)
+  }
+
+  /** The struct fuse_entry_out of the last answer; null if it says that there is none. */
+  entryAt(at: number): Found | null {
+    const view = this.answer
+    const [low, high] = [entry.nodeid.low(view, at), entry.nodeid.high(view, at)]
+    if (low === 0 && high === 0) return null
+    return {
+      low,
+      high,
+      generation: entry.generation.low(view, at),
+      ino: entry.attr.ino.get(view, at),
+      mode: entry.attr.mode.get(view, at),
+      size: entry.attr.size.get(view, at),
+      rdev: entry.attr.rdev.get(view, at),
+    }
+  }
+
+  private isAnswer(low: number, high: number): boolean {
+    return outHeader.unique.low(this.answer, 0) === low && outHeader.unique.high(this.answer, 0) === high
+  }
+
+  private sendAll(address: number, length: number): void {
+    while (!this.wire.send(address, length)) {
+      this.pause(ends.daemon | ends.writable)
+      // Its queue is full: it may wait for us to read its answers.
+      const size = this.wire.readReply()
+      if (size > 0) this.onMessage(size)
+    }
+  }
+
+  private pause(wanted: number): void {
+    this.wire.wait(wanted, -1)
+    if (this.isStopped()) throw new Ended('stopped')
+  }
+
+  private write(
+    opcode: OpcodeName,
+    nodeLow: number,
+    nodeHigh: number,
+    body: readonly Uint8Array[],
+  ): { low: number; length: number } {
+    const { view, bytes } = this.own
+    let length = IN_HEADER_SIZE
+    for (const part of body) {
+      bytes.set(part, length)
+      length += part.length
+    }
+    this.counter = (this.counter + 2) >>> 0
+    const low = this.counter
+    header.len.set(view, 0, length)
+    header.opcode.set(view, 0, opcodes[opcode].number)
+    header.unique.setHalves(view, 0, low, OWN)
+    header.nodeid.setHalves(view, 0, nodeLow, nodeHigh)
+    bytes.fill(0, header.uid.offset, IN_HEADER_SIZE)
+    return { low, length }
+  }
+}
+
+const NUL = Buffer.alloc(1)
+const forgetBody = Buffer.alloc(8)

@@ -1,0 +1,130 @@
+// From a path that the kernel knows to a file of the new life, and whether that is still the same file. An application
+// that has a file open must never be given the bytes of another: where it can't be told, the file counts as gone.
+import type { Daemon, Found } from './daemon.js'
+import { namesIn } from './directory.js'
+import type { Translator } from './translator.js'
+
+/** What the kernel has cached of a file that an earlier life gave out. */
+export interface Known {
+  readonly mode: number
+  readonly ino: bigint
+  readonly links: number
+}
+
+/** A file of the new life; it counts one lookup more. */
+export interface Same {
+  readonly low: number
+  readonly high: number
+  /** The names down to it, if it is a file that the earlier life had hidden because it was unlinked while open. */
+  readonly hidden: Buffer[] | null
+}
+
+const S_IFMT = 0o170000
+const DELETED = Buffer.from(' (deleted)')
+const SLASH = 47
+
+/**
+ * Looks up the path in the new life. Null if there is no such file, or another one.
+ * @param evidence how many files were seen to keep their inode number: then one that does not is another file
+ */
+export function findFile(
+  translator: Translator,
+  mountpoint: Buffer,
+  path: Buffer,
+  id: { readonly low: number; readonly high: number },
+  known: Known | null,
+  evidence: { matches: number },
+): Same | null {
+  const { daemon } = translator
+  const isDeleted = path.subarray(-DELETED.length).equals(DELETED)
+  const names = namesBelow(mountpoint, isDeleted ? path.subarray(0, -DELETED.length) : path)
+  if (names === null || names.length === 0) return null
+  if (isDeleted) {
+    const hidden = findHidden(daemon, names, id.low, known)
+    if (hidden) return hidden
+    // The kernel drops a name also when it was looked up anew as another file; only then the file still has that name.
+    if (known?.links === 0) return null
+  }
+  const found = walk(daemon, names)
+  if (!found) return null
+  if (isSame(found, id, known, evidence, isDeleted)) return { low: found.low, high: found.high, hidden: null }
+  daemon.forget(found.low, found.high, 1)
+  return null
+}
+
+/** Removes the name that a daemon had given to an unlinked file while it was open. */
+export function removeHidden(daemon: Daemon, names: readonly Buffer[]): void {
+  const folder = walk(daemon, names.slice(0, -1))
+  const name = names.at(-1)
+  if (!folder || !name) return
+  daemon.ask('UNLINK', folder.low, folder.high, name, Buffer.alloc(1))
+  daemon.forget(folder.low, folder.high, 1)
+}
+
+function isSame(
+  found: Found,
+  id: { readonly low: number; readonly high: number },
+  known: Known | null,
+  evidence: { matches: number },
+  mustBeCertain: boolean,
+): boolean {
+  if (known === null) return !mustBeCertain
+  if ((found.mode & S_IFMT) !== (known.mode & S_IFMT)) return false
+  const isNumbered = known.ino === ((BigInt(id.high) << 32n) | BigInt(id.low))
+  // Where the number was the nodeid, it says nothing of the file.
+  if (isNumbered) return !mustBeCertain
+  if (known.ino === found.ino) {
+    evidence.matches++
+    return true
+  }
+  return !mustBeCertain && evidence.matches === 0
+}
+
+/** libfuse's name for a file that was unlinked while open: `.fuse_hidden`, its nodeid and a counter, in 8 hex digits each. */
+function findHidden(daemon: Daemon, names: readonly Buffer[], nodeLow: number, known: Known | null): Same | null {
+  const above = names.slice(0, -1)
+  const folder = above.length === 0 ? ROOT : walk(daemon, above)
+  if (!folder) return null
+  const prefix = `.fuse_hidden${nodeLow.toString(16).padStart(8, '0')}`
+  const candidates = (namesIn(daemon, folder.low, folder.high) ?? []).filter(
+    (name) => name.length === prefix.length + 8 && name.toString('latin1').startsWith(prefix),
+  )
+  const [only] = candidates
+  const found = only && candidates.length === 1 ? daemon.lookup(folder.low, folder.high, only) : null
+  daemon.forget(folder.low, folder.high, 1)
+  if (!only || found === null || typeof found === 'number') return null
+  if (known && (found.mode & S_IFMT) !== (known.mode & S_IFMT)) {
+    daemon.forget(found.low, found.high, 1)
+    return null
+  }
+  return { low: found.low, high: found.high, hidden: [...above, only] }
+}
+
+/** Looks up names one in the other, from the root. The last one counts a lookup, those before do not. */
+function walk(daemon: Daemon, names: readonly Buffer[]): Found | null {
+  let at: Found = ROOT
+  for (const name of names) {
+    const next = daemon.lookup(at.low, at.high, name)
+    daemon.forget(at.low, at.high, 1)
+    if (next === null || typeof next === 'number') return null
+    at = next
+  }
+  return at
+}
+const ROOT: Found = { low: 1, high: 0, generation: 0, ino: 1n, mode: 0, size: 0n, rdev: 0 }
+
+/** The names of a path below the mountpoint; null if it is not below it. */
+function namesBelow(mountpoint: Buffer, path: Buffer): Buffer[] | null {
+  const isRoot = mountpoint.length === 1
+  const start = isRoot ? 0 : mountpoint.length
+  if (!isRoot && !path.subarray(0, start).equals(mountpoint)) return null
+  if (path.length > start && path[start] !== SLASH) return null
+  const names: Buffer[] = []
+  for (let at = start + 1; at < path.length; ) {
+    const slash = path.indexOf(SLASH, at)
+    const end = slash < 0 ? path.length : slash
+    if (end > at) names.push(path.subarray(at, end))
+    at = end + 1
+  }
+  return names
+}

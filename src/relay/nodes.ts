@@ -1,0 +1,159 @@
+// Which nodeid of the kernel is which of the daemon, and how many lookups each side counts. The kernel's id of a file
+// that this life found first carries the life, so that it is no other life's; its lower half is the daemon's, so that it
+// can be told later which id a daemon gave a name like `.fuse_hidden…` after.
+//
+//   kernel's id:  | life 16 bits | sequence 16 bits | lower half of the daemon's id, 32 bits |
+//   an earlier life's, and those that a daemon gave out itself, stay what they are: stale
+import { WideTable } from './wide-table.js'
+
+const FIRST_SIZE = 256
+const ROOT = 0
+const NONE = -1
+
+export class Nodes {
+  kernelLow = new Uint32Array(FIRST_SIZE)
+  kernelHigh = new Uint32Array(FIRST_SIZE)
+  daemonLow = new Uint32Array(FIRST_SIZE)
+  daemonHigh = new Uint32Array(FIRST_SIZE)
+  /** Lookups that the kernel was given in this life and has not forgotten. */
+  private given = new Float64Array(FIRST_SIZE)
+  /** Lookups of our own that the daemon counts. */
+  private own = new Float64Array(FIRST_SIZE)
+  /** 1 if an earlier life gave the id out. */
+  stale = new Uint8Array(FIRST_SIZE)
+  /** What the kernel knows a stale one's generation to be. */
+  generation = new Uint32Array(FIRST_SIZE)
+  /** The next kernel's id of the same daemon's id. */
+  private next = new Int32Array(FIRST_SIZE).fill(NONE)
+  private readonly byKernel = new WideTable()
+  private readonly byDaemon = new WideTable()
+  private readonly free: number[] = []
+  private used = 0
+  private sequence = 0
+  /** How many of each there are, the root left out. */
+  live = 0
+  staleCount = 0
+
+  constructor(private readonly life: number) {
+    this.add(1, 0, 1, 0)
+    this.live = 0
+  }
+
+  /** The slot of a kernel's id; -1 if it is stale and nobody knows yet what it is. */
+  ofKernel(low: number, high: number): number {
+    if (low === 1 && high === 0) return ROOT
+    return this.byKernel.get(low, high)
+  }
+
+  /** The slot of a daemon's id; -1 if the kernel has none for it. */
+  ofDaemon(low: number, high: number): number {
+    return this.byDaemon.get(low, high)
+  }
+
+  /** The other slots of the same daemon's id, one after the other; -1 at the end. */
+  nextOf(slot: number): number {
+    return this.next[slot] ?? NONE
+  }
+
+  /** The daemon gave this id out by a lookup of the kernel's: returns the slot of what the kernel is told. */
+  give(low: number, high: number): number {
+    let slot = low === 1 && high === 0 ? ROOT : this.byDaemon.get(low, high)
+    if (slot < 0) {
+      let tag = this.life * 0x1_0000
+      while (this.byKernel.get(low, tag) >= 0) tag = this.life * 0x1_0000 + (++this.sequence & 0xffff)
+      slot = this.add(low, tag, low, high)
+    }
+    this.given[slot] = (this.given[slot] ?? 0) + 1
+    return slot
+  }
+
+  /** Takes back one lookup that the kernel did not take. Returns what the daemon has to forget. */
+  takeBack(slot: number): number {
+    return this.forgetSlot(slot, 1)
+  }
+
+  /** An id of an earlier life is this one of the daemon's, which counts one lookup of ours for it. */
+  adopt(low: number, high: number, daemonLow: number, daemonHigh: number, generation: number): number {
+    const slot = this.add(low, high, daemonLow, daemonHigh)
+    this.stale[slot] = 1
+    this.staleCount++
+    this.generation[slot] = generation
+    this.own[slot] = 1
+    return slot
+  }
+
+  /**
+   * The kernel forgets `count` lookups of the slot's id. Returns how many the daemon has to forget.
+   * A stale id is gone from the kernel once it forgets more than this life gave it: the kernel forgets all at once when
+   * it drops an inode, and one at a time only lookups of which it made no use. Source: fs/fuse/inode.c, fuse_evict_inode.
+   */
+  forgetSlot(slot: number, count: number): number {
+    const given = this.given[slot] ?? 0
+    if (slot === ROOT) return Math.min(count, given)
+    const isGone = this.stale[slot] === 1 ? count > given : count >= given
+    if (!isGone) {
+      this.given[slot] = given - count
+      return count
+    }
+    const total = given + (this.own[slot] ?? 0)
+    this.remove(slot)
+    return total
+  }
+
+  private add(kernelLow: number, kernelHigh: number, daemonLow: number, daemonHigh: number): number {
+    const slot = this.free.pop() ?? this.used++
+    if (slot >= this.stale.length) this.grow()
+    this.kernelLow[slot] = kernelLow
+    this.kernelHigh[slot] = kernelHigh
+    this.daemonLow[slot] = daemonLow
+    this.daemonHigh[slot] = daemonHigh
+    this.given[slot] = 0
+    this.own[slot] = 0
+    this.stale[slot] = 0
+    this.next[slot] = NONE
+    this.live++
+    this.byKernel.set(kernelLow, kernelHigh, slot)
+    const first = this.byDaemon.get(daemonLow, daemonHigh)
+    if (first < 0) this.byDaemon.set(daemonLow, daemonHigh, slot)
+    else {
+      this.next[slot] = this.next[first] ?? NONE
+      this.next[first] = slot
+    }
+    return slot
+  }
+
+  private remove(slot: number): void {
+    this.byKernel.delete(this.kernelLow[slot] ?? 0, this.kernelHigh[slot] ?? 0)
+    const [low, high] = [this.daemonLow[slot] ?? 0, this.daemonHigh[slot] ?? 0]
+    const after = this.next[slot] ?? NONE
+    let before = this.byDaemon.get(low, high)
+    if (before === slot) {
+      if (after < 0) this.byDaemon.delete(low, high)
+      else this.byDaemon.set(low, high, after)
+    } else {
+      while (before >= 0 && this.next[before] !== slot) before = this.next[before] ?? NONE
+      if (before >= 0) this.next[before] = after
+    }
+    if (this.stale[slot] === 1) this.staleCount--
+    this.live--
+    this.free.push(slot)
+  }
+
+  private grow(): void {
+    const size = this.stale.length * 2
+    this.kernelLow = enlarged(this.kernelLow, new Uint32Array(size))
+    this.kernelHigh = enlarged(this.kernelHigh, new Uint32Array(size))
+    this.daemonLow = enlarged(this.daemonLow, new Uint32Array(size))
+    this.daemonHigh = enlarged(this.daemonHigh, new Uint32Array(size))
+    this.given = enlarged(this.given, new Float64Array(size))
+    this.own = enlarged(this.own, new Float64Array(size))
+    this.stale = enlarged(this.stale, new Uint8Array(size))
+    this.generation = enlarged(this.generation, new Uint32Array(size))
+    this.next = enlarged(this.next, new Int32Array(size))
+  }
+}
+
+function enlarged<T extends Uint32Array | Float64Array | Uint8Array | Int32Array>(from: T, to: T): T {
+  to.set(from)
+  return to
+}

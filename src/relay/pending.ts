@@ -1,0 +1,55 @@
+// The kernel's requests that the daemon has and has not answered: what is needed to translate the reply.
+import { WideTable } from './wide-table.js'
+
+const FIRST_SIZE = 64
+
+export class Pending {
+  opcode = new Uint8Array(FIRST_SIZE)
+  /** 1 if the reply has to carry the bit of a resent request. */
+  resent = new Uint8Array(FIRST_SIZE)
+  /** The slot of the node that the request is about. */
+  node = new Int32Array(FIRST_SIZE)
+  /** open(2)'s flags of what opens a file. */
+  flags = new Int32Array(FIRST_SIZE)
+  private readonly byUnique = new WideTable()
+  private readonly free: number[] = []
+  private used = 0
+
+  get size(): number {
+    return this.byUnique.size
+  }
+
+  /** @param high without the bit of a resent request */
+  add(low: number, high: number, opcode: number, resent: boolean, node: number, flags: number): void {
+    const slot = this.free.pop() ?? this.used++
+    if (slot >= this.opcode.length) this.grow()
+    this.opcode[slot] = opcode
+    this.resent[slot] = resent ? 1 : 0
+    this.node[slot] = node
+    this.flags[slot] = flags
+    this.byUnique.set(low, high, slot)
+  }
+
+  /** The slot of a request; -1 if there is none. */
+  find(low: number, high: number): number {
+    return this.byUnique.get(low, high)
+  }
+
+  /** The same, and it is answered now: its fields stay readable until the next is added. */
+  take(low: number, high: number): number {
+    const slot = this.byUnique.delete(low, high)
+    if (slot >= 0) this.free.push(slot)
+    return slot
+  }
+
+  private grow(): void {
+    const size = this.opcode.length * 2
+    const [opcode, resent] = [new Uint8Array(size), new Uint8Array(size)]
+    const [node, flags] = [new Int32Array(size), new Int32Array(size)]
+    opcode.set(this.opcode)
+    resent.set(this.resent)
+    node.set(this.node)
+    flags.set(this.flags)
+    Object.assign(this, { opcode, resent, node, flags })
+  }
+}

@@ -1,0 +1,42 @@
+// What the supervisor and the relay's thread tell each other, and the numbers that they share.
+import type { RelayOptions } from './index.js'
+
+/** To the thread. Each but `start` is answered by its id. */
+export type Command =
+  | { readonly kind: 'start'; readonly options: RelayOptions }
+  | { readonly kind: 'scan'; readonly device: string; readonly excludePids: readonly number[] }
+  | { readonly kind: Step; readonly id: number }
+/** The steps of a heal, and back. */
+export type Step = 'purge' | 'probe' | 'close-root' | 'pause' | 'resume'
+
+/** From the thread. */
+export type Message =
+  | { readonly kind: 'serving' }
+  | { readonly kind: 'done'; readonly id: number; readonly success: boolean }
+  | { readonly kind: 'report'; readonly what: string; readonly facts: Record<string, unknown> }
+  | { readonly kind: 'notify'; readonly bytes: Uint8Array }
+  | { readonly kind: 'ended'; readonly by: 'daemon' | 'channel' | 'stopped' }
+
+/** What the thread is made with. */
+export interface WorkerData {
+  /** An eventfd: there is a command, or it is to stop. */
+  readonly control: number
+  /** The resolver's socket, or -1. */
+  readonly resolver: number
+  readonly resolverPid: number
+  readonly shared: SharedArrayBuffer
+}
+
+/** Words of the shared memory. */
+export const shared = {
+  stop: 0,
+  staleNodes: 1,
+  staleHandles: 2,
+  translated: 3,
+  pending: 4,
+  dropped: 5,
+  liveNodes: 6,
+  liveHandles: 7,
+  parked: 8,
+} as const
+export const SHARED_SIZE = 4 * 16

@@ -1,0 +1,129 @@
+// The relay's line to the resolver: questions are numbered and kept few, answers come when the socket is readable. Without
+// a resolver, or when it is gone, every question is answered with null.
+import { RESOLVER_MESSAGE_SIZE, resolverMessage, resolverQuestions } from '../elf/resolver.js'
+import { rawSyscall } from '../native/ffi.js'
+import { allocate } from '../native/memory.js'
+import type { Known } from './identity.js'
+
+const MSG_DONTWAIT = 0x40
+const MSG_NOSIGNAL = 0x4000
+const FILEID_INO64_GEN = 0x81
+const HANDLE_BYTES = 12
+/** So many answers fit the socket's queue for certain. */
+const MOST_UNANSWERED = 16
+const STATX_TYPE = 1
+const STATX_INO = 0x100
+
+export interface Answer {
+  /** 0 or more, or a negative errno. */
+  readonly result: number
+  /** Empty if there is none. */
+  readonly path: Buffer
+  /** What the kernel has cached of the file. */
+  readonly known: Known | null
+}
+type Take = (answer: Answer | null) => void
+
+export class ResolverLine {
+  private readonly message = allocate(RESOLVER_MESSAGE_SIZE)
+  private readonly waiting = new Map<number, Take>()
+  private readonly queue: { bytes: Buffer; take: Take }[] = []
+  private counter = 0
+  /** True once the mount's root is open there. */
+  isOpen = false
+
+  /** @param fd its socket; -1 for none */
+  constructor(private fd: number) {}
+
+  /** The socket to wait for, or -1. */
+  get socket(): number {
+    return this.fd
+  }
+
+  open(mountpoint: Buffer, take: Take): void {
+    this.question(resolverQuestions.OPEN, terminated(mountpoint), (answer) => {
+      this.isOpen = answer !== null && answer.result >= 0
+      take(answer)
+    })
+  }
+
+  resolve(low: number, high: number, generation: number, take: Take): boolean {
+    if (this.fd < 0) return false
+    const handle = Buffer.alloc(8 + HANDLE_BYTES)
+    for (const [i, word] of [HANDLE_BYTES, FILEID_INO64_GEN, high, low, generation].entries())
+      handle.writeUInt32LE(word, 4 * i)
+    this.question(resolverQuestions.RESOLVE, handle, take)
+    return true
+  }
+
+  purge(mountpoint: Buffer, take: Take): void {
+    this.question(resolverQuestions.PURGE, terminated(mountpoint), take)
+  }
+
+  /** Closes the mount's root there, so that it is pinned no more. */
+  closeRoot(take: Take): void {
+    this.isOpen = false
+    this.question(resolverQuestions.CLOSE, Buffer.alloc(0), take)
+  }
+
+  /** Asks nothing any more. */
+  close(): void {
+    this.fd = -1
+    this.isOpen = false
+    const all = [...this.waiting.values(), ...this.queue.map(({ take }) => take)]
+    this.waiting.clear()
+    this.queue.length = 0
+    for (const take of all) take(null)
+  }
+
+  /** Takes up one answer, if there is one. */
+  receive(): void {
+    const { address, bytes, view } = this.message
+    const size = rawSyscall('read', this.fd, address, bytes.length)
+    if (size === -EAGAIN || size === -EINTR) return
+    if (size < resolverMessage.argument) return this.close()
+    const token = view.getUint32(resolverMessage.token, true)
+    const take = this.waiting.get(token)
+    this.waiting.delete(token)
+    const hasPath = size > resolverMessage.path
+    const path = hasPath ? Buffer.from(bytes.subarray(resolverMessage.path, size)) : Buffer.alloc(0)
+    take?.({ result: view.getInt32(resolverMessage.result, true), path, known: hasPath ? this.known() : null })
+    for (let next = this.queue.shift(); next; next = this.queue.shift()) {
+      this.send(next.bytes, next.take)
+      if (this.waiting.size >= MOST_UNANSWERED) break
+    }
+  }
+
+  private question(op: number, argument: Buffer, take: Take): void {
+    if (this.fd < 0) return take(null)
+    const bytes = Buffer.alloc(resolverMessage.argument + argument.length)
+    bytes.writeUInt32LE(op)
+    argument.copy(bytes, resolverMessage.argument)
+    if (this.waiting.size < MOST_UNANSWERED) this.send(bytes, take)
+    else this.queue.push({ bytes, take })
+  }
+
+  private send(bytes: Buffer, take: Take): void {
+    const token = ++this.counter
+    bytes.writeUInt32LE(token, resolverMessage.token)
+    const sent = rawSyscall('sendto', this.fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0)
+    if (sent < 0) return take(null)
+    this.waiting.set(token, take)
+  }
+
+  /** Source: statx(2): stx_mask 0, stx_nlink 16, stx_mode 28, stx_ino 32, stx_size 40. */
+  private known(): Known | null {
+    const { view } = this.message
+    const at = resolverMessage.statx
+    if ((view.getUint32(at, true) & (STATX_TYPE | STATX_INO)) !== (STATX_TYPE | STATX_INO)) return null
+    return {
+      links: view.getUint32(at + 16, true),
+      mode: view.getUint16(at + 28, true),
+      ino: view.getBigUint64(at + 32, true),
+    }
+  }
+}
+
+const EINTR = 4
+const EAGAIN = 11
+const terminated = (path: Buffer): Buffer => Buffer.concat([path, Buffer.alloc(1)])

@@ -1,0 +1,231 @@
+// Nodeids of earlier lives. A request that names one waits here while the resolver asks the kernel for the path; then the
+// path is looked up in the new life, name by name, and the request goes on. What is found there must be the same file.
+import { layout } from '../fuse/layout.js'
+import { findFile, type Known, removeHidden } from './identity.js'
+import type { Answer, ResolverLine } from './resolver-line.js'
+import type { Translator } from './translator.js'
+
+const header = layout('fuse_in_header')
+
+/** A nodeid that something holds on to, as the scan of processes found it. */
+export interface PinnedNode {
+  readonly low: number
+  readonly high: number
+  readonly generation: number
+  /** As the process sees it; for where the resolver can't be had. */
+  readonly path: string | null
+}
+
+interface Query {
+  readonly low: number
+  readonly high: number
+  /** Generations that it may have, the likeliest first. */
+  readonly generations: readonly number[]
+  tried: number
+  readonly isPin: boolean
+  /** Where it is known without the resolver. */
+  readonly path: Buffer | null
+}
+
+interface Parked {
+  readonly bytes: Buffer
+  /** The nodeid it waits for; null if it waits for the end of the reservation. */
+  readonly key: string | null
+}
+
+export class Stale {
+  private translator: Translator | undefined
+  private parked: Parked[] = []
+  private ready: Buffer[] = []
+  private readonly asking = new Map<string, Query>()
+  /** Those that the kernel may still hold and that this life knows nothing of. */
+  readonly lost = new Map<string, { low: number; high: number }>()
+  /** Names that a daemon gave to unlinked open files, to be removed when the kernel forgets them. By kernel's id. */
+  private readonly hidden = new Map<string, Buffer[]>()
+  private readonly generations = [0]
+  private pinsLeft = 0
+  private onPinned: (() => void) | undefined
+  private readonly evidence = { matches: 0 }
+
+  constructor(
+    readonly line: ResolverLine,
+    private mountpoint: Buffer,
+  ) {}
+
+  attach(translator: Translator): void {
+    this.translator = translator
+  }
+
+  get parkedCount(): number {
+    return this.parked.length + this.ready.length
+  }
+
+  /** Nodeids of earlier lives that nobody has found out yet. */
+  get unresolved(): number {
+    return this.asking.size + this.lost.size
+  }
+
+  get hasReady(): boolean {
+    return this.ready.length > 0
+  }
+
+  /** Opens the mount's root in the resolver, then finds all that is pinned; `done` is called when that is over. */
+  begin(pins: readonly PinnedNode[], done: () => void): void {
+    for (const { generation } of pins) if (!this.generations.includes(generation)) this.generations.push(generation)
+    this.onPinned = done
+    const queries = new Map<string, Query>()
+    for (const { low, high, generation, path } of pins) {
+      if (low === 1 && high === 0) continue
+      const known = path === null ? null : Buffer.from(path)
+      queries.set(keyOf(low, high), { low, high, generations: [generation], tried: 0, isPin: true, path: known })
+    }
+    this.pinsLeft = queries.size
+    this.line.open(this.mountpoint, (answer) => {
+      if (answer !== null && answer.result >= 0) this.mountpoint = answer.path
+      else if (answer !== null) this.line.close()
+      for (const [key, query] of queries) {
+        this.asking.set(key, query)
+        this.ask(key, query)
+      }
+      if (this.pinsLeft === 0) this.pinned()
+    })
+  }
+
+  /** Goes on without what could not be found out in time. */
+  giveUpPins(): void {
+    this.pinned()
+  }
+
+  /** Keeps a request until this nodeid is known. False if it can't be: the file is gone. */
+  parkFor(low: number, high: number, bytes: Uint8Array, length: number): boolean {
+    const key = keyOf(low, high)
+    if (this.lost.has(key)) return false
+    this.parked.push({ bytes: Buffer.from(bytes.subarray(0, length)), key })
+    if (this.asking.has(key)) return true
+    const query = { low, high, generations: this.generations, tried: 0, isPin: false, path: null }
+    this.asking.set(key, query)
+    this.ask(key, query)
+    return true
+  }
+
+  /** Keeps a request until the reservation ends. */
+  park(bytes: Uint8Array, length: number): void {
+    this.parked.push({ bytes: Buffer.from(bytes.subarray(0, length)), key: null })
+  }
+
+  /** Ends the wait of a request that is interrupted. False if it is not here. */
+  unpark(uniqueLow: number, uniqueHigh: number): boolean {
+    const at = this.parked.findIndex(
+      ({ bytes }) =>
+        bytes.readUInt32LE(header.unique.offset) === uniqueLow &&
+        bytes.readUInt32LE(header.unique.offset + 4) === uniqueHigh,
+    )
+    if (at >= 0) this.parked.splice(at, 1)
+    return at >= 0
+  }
+
+  /** Lets all go on that waited for the end of the reservation. */
+  release(): void {
+    this.let(null)
+  }
+
+  /** The kernel forgot a nodeid that this life knows nothing of. */
+  forgotten(low: number, high: number): void {
+    if (this.lost.size > 0) this.lost.delete(keyOf(low, high))
+  }
+
+  /** The kernel forgot lookups of a nodeid; if it holds it no more, what was hidden for its sake goes. @throws Ended */
+  left(low: number, high: number): void {
+    if (this.hidden.size === 0 || !this.translator || this.translator.nodes.ofKernel(low, high) >= 0) return
+    const key = keyOf(low, high)
+    const names = this.hidden.get(key)
+    if (!names) return
+    this.hidden.delete(key)
+    removeHidden(this.translator.daemon, names)
+  }
+
+  /** Asks the kernel whether it still holds what is lost; `done` is told true if it holds none of it. */
+  probeLost(done: (isGone: boolean) => void): void {
+    let left = this.lost.size
+    if (left === 0 || !this.line.isOpen) return done(left === 0)
+    for (const [key, { low, high }] of this.lost) {
+      const generations = [...this.generations]
+      const next = (): void => {
+        const generation = generations.pop()
+        if (generation === undefined) this.lost.delete(key)
+        else if (this.line.resolve(low, high, generation, (answer) => (isGone(answer) ? next() : finish()))) return
+        finish()
+      }
+      const finish = (): void => {
+        if (--left === 0) done(this.lost.size === 0)
+      }
+      next()
+    }
+  }
+
+  /** Hands one request that has become possible to the translator. @throws Ended */
+  redo(): void {
+    const bytes = this.ready.shift()
+    if (!bytes || !this.translator) return
+    this.translator.wire.request.bytes.set(bytes)
+    this.translator.fromKernel(bytes.length)
+  }
+
+  private ask(key: string, query: Query): void {
+    if (query.path !== null && !this.line.isOpen) return this.found(key, query, query.path, null)
+    const generation = query.generations[query.tried++]
+    if (generation === undefined || !this.line.isOpen) return this.fail(key, query)
+    const asked = this.line.resolve(query.low, query.high, generation, (answer) => {
+      if (answer !== null && answer.result >= 0) this.found(key, query, answer.path, answer.known)
+      else if (answer === null && query.path !== null) this.found(key, query, query.path, null)
+      else this.ask(key, query)
+    })
+    if (!asked) this.fail(key, query)
+  }
+
+  private found(key: string, query: Query, path: Buffer, known: Known | null): void {
+    const { translator } = this
+    if (!translator) return
+    const found = findFile(translator, this.mountpoint, path, query, known, this.evidence)
+    if (!found) return this.fail(key, query)
+    const generation = query.generations[query.tried - 1] ?? 0
+    // The request that waits may itself have been the reason that it is known by now.
+    if (translator.nodes.ofKernel(query.low, query.high) < 0)
+      translator.nodes.adopt(query.low, query.high, found.low, found.high, generation)
+    else translator.daemon.forget(found.low, found.high, 1)
+    if (found.hidden) this.hidden.set(key, found.hidden)
+    this.settled(key, query)
+  }
+
+  private fail(key: string, query: Query): void {
+    this.lost.set(key, { low: query.low, high: query.high })
+    this.translator?.surroundings.report('a file of an earlier life is gone', { nodeid: key })
+    this.settled(key, query)
+  }
+
+  private settled(key: string, query: Query): void {
+    this.asking.delete(key)
+    this.let(key)
+    if (query.isPin && --this.pinsLeft === 0) this.pinned()
+  }
+
+  private let(key: string | null): void {
+    const rest: Parked[] = []
+    for (const each of this.parked) {
+      if (each.key === key) this.ready.push(each.bytes)
+      else rest.push(each)
+    }
+    this.parked = rest
+  }
+
+  private pinned(): void {
+    const done = this.onPinned
+    this.onPinned = undefined
+    done?.()
+  }
+}
+
+const keyOf = (low: number, high: number): string => `${high}:${low}`
+
+const ESTALE = 116
+const isGone = (answer: Answer | null): boolean => answer?.result === -ESTALE

@@ -1,0 +1,220 @@
+// The relay's thread. It is started before it is needed and sleeps until it is told to begin; from then on it never goes
+// back to its event loop. It ends with one of its two ends, or when it is stopped.
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { rawSyscall } from '../native/ffi.js'
+import { pollEvents, pollOnce } from '../native/poll.js'
+import type { RelayOptions } from './index.js'
+import { type Pin, pinsOf } from './pins.js'
+import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
+import { ResolverLine } from './resolver-line.js'
+import { Stale } from './stale.js'
+import { Translator } from './translator.js'
+import { Ended, ends, Wire } from './wire.js'
+
+/** How long the pinned files may take to be found before requests are served without them. */
+const PINS_DEADLINE_MS = 2000
+/** How long a heal waits for a moment without requests. */
+const QUIET_DEADLINE_MS = 100
+
+const data = workerData as WorkerData
+const counters = new Int32Array(data.shared)
+const count = new Uint32Array(data.shared)
+const drained = Buffer.alloc(8)
+const tell = (message: Message): void => parentPort?.postMessage(message)
+const isStopped = (): boolean => Atomics.load(counters, shared.stop) !== 0
+
+function nextCommand(): Command | undefined {
+  return parentPort ? (receiveMessageOnPort(parentPort)?.message as Command | undefined) : undefined
+}
+
+/** Waits for the beginning; null if it is stopped before. */
+function awaitStart(): { options: RelayOptions; pins: Pin[] } | null {
+  let scanned: { device: string; pins: Pin[] } | undefined
+  while (!isStopped()) {
+    const command = nextCommand()
+    if (command?.kind === 'start') {
+      const { device, excludePids } = command.options
+      return {
+        options: command.options,
+        pins: scanned?.device === device ? scanned.pins : pinsOf(device, new Set(excludePids)),
+      }
+    }
+    if (command?.kind === 'scan') {
+      const { device, excludePids } = command
+      scanned = { device, pins: pinsOf(device, new Set(excludePids)) }
+    } else {
+      pollOnce(data.control, pollEvents.POLLIN, 3_600_000)
+      rawSyscall('read', data.control, drained, 8)
+    }
+  }
+  return null
+}
+
+class Serving {
+  private readonly wire: Wire
+  private readonly line = new ResolverLine(data.resolver)
+  private readonly stale: Stale
+  private readonly translator: Translator
+  private readonly mountpoint: Buffer
+  private isPaused = false
+
+  constructor(
+    options: RelayOptions,
+    private readonly pins: readonly Pin[],
+  ) {
+    const { channel, daemon, life, mountpoint } = options
+    this.mountpoint = Buffer.from(mountpoint)
+    this.wire = new Wire(channel, daemon, data.control, data.resolver)
+    this.stale = new Stale(this.line, this.mountpoint)
+    const reported = new Set<string>()
+    this.translator = new Translator(this.wire, this.stale, life, {
+      isStopped,
+      notify: (bytes) => tell({ kind: 'notify', bytes }),
+      report: (what, facts = {}) => {
+        const key = `${what} ${JSON.stringify(facts)}`
+        if (reported.has(key) || reported.size > 1000) return
+        reported.add(key)
+        tell({ kind: 'report', what, facts })
+      },
+    })
+    this.stale.attach(this.translator)
+  }
+
+  /** Serves until it ends. @throws Ended */
+  run(): never {
+    const { stale, translator } = this
+    let isPinning = true
+    translator.resolverPid = data.resolverPid
+    translator.isReserved = true
+    const serve = (): void => {
+      isPinning = false
+      translator.isReserved = false
+      stale.release()
+      tell({ kind: 'serving' })
+    }
+    const nodes = this.pins.map(({ nodeLow: low, nodeHigh: high, generation, path }) => ({
+      low,
+      high,
+      generation,
+      path: path === '' ? null : path,
+    }))
+    const until = performance.now() + PINS_DEADLINE_MS
+    stale.begin(nodes, serve)
+    while (isPinning) {
+      this.turn(Math.max(1, until - performance.now()))
+      if (performance.now() >= until) stale.giveUpPins()
+    }
+    for (;;) this.turn(-1)
+  }
+
+  /** The channel is left as daemons expect it. */
+  leave(): void {
+    this.wire.setChannelBlocking(true)
+    this.publish()
+  }
+
+  /** One round: waits for something, and does it. Returns false if nothing was there in time. @throws Ended */
+  private turn(timeoutMs: number): boolean {
+    const { wire, stale, translator } = this
+    if (isStopped()) throw new Ended('stopped')
+    if (wire.isTold) this.obey()
+    translator.doLate()
+    translator.reopening.doLate()
+    const isFree = translator.unsent === 0
+    if (isFree && stale.hasReady && !this.isPaused) {
+      stale.redo()
+      this.publish()
+      return true
+    }
+    const wanted =
+      ends.daemon |
+      (this.line.socket >= 0 ? ends.resolver : 0) |
+      (isFree && !this.isPaused ? ends.channel : 0) |
+      (isFree ? 0 : ends.writable)
+    const ready = wire.wait(wanted, timeoutMs)
+    if (ready & ends.daemon) {
+      const length = wire.readReply()
+      if (length > 0) translator.fromDaemon(length)
+    }
+    if (ready & ends.writable) translator.sendUnsent()
+    if (ready & ends.resolver) this.line.receive()
+    if (ready & ends.channel && translator.unsent === 0) {
+      const length = wire.readRequest()
+      if (length > 0) translator.fromKernel(length)
+    }
+    this.publish()
+    return ready !== 0
+  }
+
+  private publish(): void {
+    const { nodes, handles, pending, tally } = this.translator
+    count[shared.staleNodes] = nodes.staleCount + this.stale.unresolved
+    count[shared.staleHandles] = handles.staleCount
+    count[shared.translated] = tally.translated
+    count[shared.pending] = pending.size
+    count[shared.dropped] = tally.dropped
+    count[shared.liveNodes] = nodes.live
+    count[shared.liveHandles] = handles.live
+    count[shared.parked] = this.stale.parkedCount
+  }
+
+  private obey(): void {
+    this.wire.isTold = false
+    for (let command = nextCommand(); command; command = nextCommand())
+      if ('id' in command) {
+        const { id } = command
+        this.steps[command.kind]((success) => tell({ kind: 'done', id, success }))
+      }
+  }
+
+  private readonly steps: Record<Step, (done: (success: boolean) => void) => void> = {
+    purge: (done) => this.line.purge(this.mountpoint, (answer) => done(answer !== null && answer.result >= 0)),
+    probe: (done) => this.stale.probeLost(done),
+    'close-root': (done) => this.line.closeRoot(() => done(true)),
+    pause: (done) => done(this.pause()),
+    resume: (done) => {
+      this.isPaused = false
+      this.wire.setChannelBlocking(false)
+      if (!this.line.isOpen) this.line.open(this.mountpoint, () => {})
+      done(true)
+    },
+  }
+
+  /** Stops reading at a moment when the kernel holds no id of ours and the daemon has no request. False if none came. */
+  private pause(): boolean {
+    const until = performance.now() + QUIET_DEADLINE_MS
+    while (performance.now() < until) {
+      if (this.turn(0)) continue
+      if (this.isClean()) {
+        this.isPaused = true
+        this.wire.setChannelBlocking(true)
+        return true
+      }
+      // FORGETs come when the kernel gets to them, answers when the daemon does.
+      this.turn(Math.max(1, until - performance.now()))
+    }
+    return false
+  }
+
+  private isClean(): boolean {
+    const { nodes, handles, pending, unsent } = this.translator
+    const holdsNothing = nodes.live === 0 && handles.live === 0 && this.stale.unresolved === 0
+    return holdsNothing && pending.size === 0 && unsent === 0 && this.stale.parkedCount === 0
+  }
+}
+
+function main(): Ended['by'] {
+  const start = awaitStart()
+  if (start === null) return 'stopped'
+  const serving = new Serving(start.options, start.pins)
+  try {
+    return serving.run()
+  } catch (error) {
+    if (error instanceof Ended) return error.by
+    throw error
+  } finally {
+    serving.leave()
+  }
+}
+
+tell({ kind: 'ended', by: main() })
