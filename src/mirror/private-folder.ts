@@ -10,7 +10,7 @@ import { allocate } from '../native/memory.js'
 import { atFlags, openFlags } from '../native/open-flags.js'
 import { lockFile } from '../native/process.js'
 import { linkAt, mkdirAt, openAt, unlinkAt } from '../native/tree.js'
-import { EEXIST } from './errno.js'
+import { EEXIST, EROFS } from './errno.js'
 import { MirrorError } from './messages.js'
 import type { Node, Nodes } from './nodes.js'
 
@@ -81,10 +81,11 @@ export class PrivateFolder {
   }
 
   /**
-   * Gives the file `name` in `parent` a link here. 0, or a negative errno.
+   * Gives the file `name` in `parent` a link here. 0, or a negative errno: EROFS where there is no private folder.
    * @param name an address
    */
   pin(node: Node, parent: number, name: number): number {
+    if (this.fd < 0) return -EROFS
     return this.linked(node, linkAt(parent, name, this.fd, this.nameOf(node), 0))
   }
 
