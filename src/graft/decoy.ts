@@ -47,7 +47,8 @@ const LONGEST_LOOK_MS = 50
 export async function awaitDecoy(wanted: DecoyWanted): Promise<ServedMount> {
   const decoy = await awaitMount(wanted)
   await awaitInit(decoy, wanted)
-  return decoy
+  // A daemon that goes into the background mounts in one process, and answers in another.
+  return findDecoy(wanted.family(), wanted.mountpoint) ?? decoy
 }
 
 function awaitMount({ pid, family, mountpoint, watcher, signal }: DecoyWanted): Promise<ServedMount> {
@@ -126,4 +127,21 @@ function mountsOfAny(family: readonly Pid[]): Mount[] {
     }
   }
   return []
+}
+
+const ENOTCONN = 107
+
+/**
+ * True if nobody has the decoy's channel open any more: then it answers at once that it is dead. False if it is silent, as
+ * when an io_uring or a process that nobody knows of still reads the channel.
+ */
+export async function isAbandoned({ mount, server }: ServedMount, signal: AbortSignal): Promise<boolean> {
+  const prober = startProber(`/proc/${server}/root${mount.mountpoint}`)
+  const kill = () => prober.child.kill('SIGKILL')
+  signal.addEventListener('abort', kill)
+  try {
+    return (await prober.answer) === ENOTCONN
+  } finally {
+    signal.removeEventListener('abort', kill)
+  }
 }

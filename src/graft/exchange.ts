@@ -43,12 +43,22 @@ export function exchange(pids: readonly Pid[], connection: number, replacement: 
     if (pending.length === 0 && fds.length > 0) return { stopUs, fds }
     if (pending.length === 0) throw new GraftError('no-channel', first ?? (0 as Pid))
     for (const { pid, channels } of pending) {
-      const done = exchangeFds(pid, channels, replacement)
-      stopUs = Math.max(stopUs, done.stopUs)
-      fds.push(...done.fds)
+      const done = unlessEnded(() => exchangeFds(pid, channels, replacement))
+      stopUs = Math.max(stopUs, done?.stopUs ?? 0)
+      fds.push(...(done?.fds ?? []))
     }
   }
   throw new GraftError('keeps-opening', fds[0]?.pid ?? (0 as Pid))
+}
+
+/** A daemon that goes into the background has a process that ends just then. */
+function unlessEnded<T>(action: () => T): T | null {
+  try {
+    return action()
+  } catch (error) {
+    if (error instanceof GraftError && error.reason === 'ended') return null
+    throw error
+  }
 }
 
 const channelsOf = (pid: Pid, connection: number): RemoteFd[] =>
