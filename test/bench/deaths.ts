@@ -1,0 +1,138 @@
+// (b) and (c): how long an application waits after kill -9, by who brings the daemon back, beside the time that the daemon
+// needs to start by itself. One death of each kind in turn, so that all meet the same machine.
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { within } from '../fixtures/deadline.js'
+import { Place } from '../fixtures/place.js'
+import { builtProgram } from '../fixtures/project.js'
+import { median, quantile } from '../workload/statistics.js'
+import type { BenchOptions, Part } from './options.js'
+import { daemons, kept } from './side.js'
+import type { Order, Outcome } from './victim.js'
+
+export interface DeathsResult {
+  readonly kind: Kind
+  readonly samples: readonly Outcome[]
+  readonly median_ms: number
+  readonly p99_ms: number
+  /** Median less that of the cold start; null where that was not measured. */
+  readonly over_cold_start_ms: number | null
+  /** Of each death, the median of what the application saw: operations that failed, or found the folder beneath. */
+  readonly failed: number
+  readonly beneath: number
+  /** Deaths after which the file that the application had open went on working. */
+  readonly open_files_kept: number
+}
+
+const DEADLINE_MS = 30_000
+
+/** In the order of the report. Each gives what brings about one death, or start, and what ended it. */
+const kinds = {
+  'cold start': { parts: ['b', 'c'], begin: coldStart },
+  inherit: { parts: ['b', 'c'], begin: (victims) => managed('inherit', victims) },
+  remount: { parts: ['c'], begin: (victims) => managed('remount', victims) },
+  respawn: { parts: ['c'], begin: respawn },
+} as const satisfies Record<string, { parts: readonly Part[]; begin: (victims: Victims) => Promise<Once> }>
+
+export type Kind = keyof typeof kinds
+type Once = () => Promise<Outcome>
+type Victims = (place: Place) => Promise<ChildProcess>
+
+export async function measureDeaths({ parts, effort, progress }: BenchOptions): Promise<DeathsResult[]> {
+  const wanted = (Object.keys(kinds) as Kind[]).filter((kind) => kinds[kind].parts.some((part) => parts.includes(part)))
+  const places: Place[] = []
+  const victims: Victims = async (place) => {
+    places.push(place)
+    return victim(place)
+  }
+  try {
+    const series = new Map<Kind, { once: Once; samples: Outcome[] }>()
+    for (const kind of wanted) series.set(kind, { once: await kinds[kind].begin(victims), samples: [] })
+    // The first of each is to warm up.
+    for (let i = 0; i <= effort.deaths; i++) {
+      progress(`deaths: ${i} of ${effort.deaths}`)
+      for (const { once, samples } of series.values()) {
+        const outcome = await once()
+        if (i > 0) samples.push(outcome)
+      }
+    }
+    const cold = series.get('cold start')?.samples
+    return [...series].map(([kind, { samples }]) => summary(kind, samples, cold))
+  } finally {
+    for (const place of places) await place.clean()
+  }
+}
+
+async function managed(revive: 'inherit' | 'remount', victims: Victims): Promise<Once> {
+  const { place, it } = await kept('mirrorfs', ['--revive', revive])
+  const application = await victims(place)
+  return async () => {
+    const from = it.log.events.length
+    const outcome = await ask(application, { kind: 'kill', pid: it.daemon })
+    await it.event('revived', { from })
+    return outcome
+  }
+}
+
+async function coldStart(victims: Victims): Promise<Once> {
+  const place = new Place()
+  const application = await victims(place)
+  return () => ask(application, { kind: 'start', argv: daemons.mirrorfs(place) })
+}
+
+async function respawn(victims: Victims): Promise<Once> {
+  const place = new Place()
+  const argv = [place.mount, ...daemons.mirrorfs(place)]
+  const manager = fork(builtProgram('test/bench/respawn'), argv, { env: place.env, execArgv: [] })
+  place.undo(() => manager.kill('SIGKILL'))
+  const started = async (): Promise<number> => ((await said(manager)) as { pid: number }).pid
+  let daemon = await started()
+  await place.mounted()
+  const application = await victims(place)
+  return async () => {
+    const next = started()
+    const outcome = await ask(application, { kind: 'kill', pid: daemon })
+    daemon = await next
+    return outcome
+  }
+}
+
+async function victim(place: Place): Promise<ChildProcess> {
+  const child = fork(builtProgram('test/bench/victim'), [place.mount], { env: place.env, cwd: '/', execArgv: [] })
+  place.undo(() => child.kill('SIGKILL'))
+  await said(child)
+  return child
+}
+
+async function ask(child: ChildProcess, order: Order): Promise<Outcome> {
+  const answer = said(child)
+  child.send(order)
+  return (await answer) as Outcome
+}
+
+async function said(child: ChildProcess): Promise<unknown> {
+  const ended = new AbortController()
+  const gone = once(child, 'exit', { signal: ended.signal }).then(() => Promise.reject(new Error('it has died')))
+  gone.catch(() => undefined)
+  try {
+    const message = once(child, 'message', { signal: ended.signal })
+    const [value] = await within(Promise.race([message, gone]), DEADLINE_MS, 'a word of a process of the bench')
+    return value
+  } finally {
+    ended.abort()
+  }
+}
+
+function summary(kind: Kind, samples: readonly Outcome[], cold: readonly Outcome[] | undefined): DeathsResult {
+  const times = samples.map(({ ms }) => ms)
+  return {
+    kind,
+    samples,
+    median_ms: median(times),
+    p99_ms: quantile(times, 0.99),
+    over_cold_start_ms: cold ? median(times) - median(cold.map(({ ms }) => ms)) : null,
+    failed: median(samples.map(({ failed }) => failed)),
+    beneath: median(samples.map(({ beneath }) => beneath)),
+    open_files_kept: samples.filter(({ open_file }) => open_file === 'works').length,
+  }
+}
