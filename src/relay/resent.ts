@@ -19,6 +19,7 @@ const rename2In = layout('fuse_rename2_in')
 const setxattrIn = layout('fuse_setxattr_in')
 const writeIn = layout('fuse_write_in')
 const entryOut = layout('fuse_entry_out')
+const ioctlIn = layout('fuse_ioctl_in')
 const getxattrIn = layout('fuse_getxattr_in')
 
 const EIO = 5
@@ -131,6 +132,7 @@ export function settleResent(
     translator.surroundings.report('a resent request cannot be repeated', { opcode: shape.name })
   if (shape.name === 'WRITE') return appendOnce(translator, length, node, handle, low, high)
   if (shape.repeat === 'unknown') {
+    if (shape.name === 'IOCTL' && onlyReads(ioctlIn.cmd.get(view, IN_HEADER_SIZE))) return false
     report()
     return refuse(EIO)
   }
@@ -156,6 +158,13 @@ export function settleResent(
   translator.pending.take(low, high)
   return refuse(verdict === 'done' ? 0 : -result)
 }
+
+/** Ioctls that ask and change nothing, which every program that opens a file may send: TCGETS, FIONREAD. */
+const asking = new Set([0x5401, 0x541b])
+const IOC_DIRECTION_SHIFT = 30
+const IOC_READ = 2
+/** Source: include/uapi/asm-generic/ioctl.h */
+const onlyReads = (command: number): boolean => asking.has(command) || command >>> IOC_DIRECTION_SHIFT === IOC_READ
 
 /** Gives the message in `wire.reply` as the answer to the kernel's request. */
 function answerAs(translator: Translator, low: number, high: number, length: number): void {

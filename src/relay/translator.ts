@@ -7,6 +7,7 @@ import { OUT_HEADER_SIZE, replyHeader } from '../fuse/message.js'
 import { opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { allocate } from '../native/memory.js'
+import { openFlags } from '../native/open-flags.js'
 import { Daemon } from './daemon.js'
 import { isDots } from './directory.js'
 import { Handles } from './handles.js'
@@ -38,6 +39,8 @@ const RELEASE = opcodes.RELEASE.number
 const RELEASEDIR = opcodes.RELEASEDIR.number
 const READDIR = opcodes.READDIR.number
 const READDIRPLUS = opcodes.READDIRPLUS.number
+const WRITE = opcodes.WRITE.number
+const { O_ACCMODE, O_RDWR } = openFlags
 
 const ENOENT = 2
 const EINTR = 4
@@ -252,8 +255,10 @@ export class Translator {
       handle = this.handles.ofLife(fhLow, fhHigh)
       if (handle < 0) {
         const on = place.node < 0 ? node : this.otherNode(shape.nodes[place.node] ?? 0)
-        const flags =
-          shape.openFlags !== 0 && length >= shape.openFlags + 4 ? view.getUint32(shape.openFlags, true) : -1
+        const carries = shape.openFlags !== 0 && length >= shape.openFlags + 4
+        const carried = carries ? view.getUint32(shape.openFlags, true) : -1
+        // What the kernel writes from its cache carries no flags.
+        const flags = opcode === WRITE && (carried & O_ACCMODE) === 0 ? O_RDWR : carried
         handle = this.handles.ofEarlier(fhLow, fhHigh, on, flags)
         if (handle < 0) {
           if (shape.rule.handleOptional) {
