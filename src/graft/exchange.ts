@@ -10,7 +10,7 @@ import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { type Descriptor, describe, linkTextOf, type Watch, watchesOf } from './descriptors.js'
 import { GraftError } from './error.js'
-import { handOver } from './hand-over.js'
+import { closeAll, handOver } from './hand-over.js'
 import { RemoteCalls } from './remote-calls.js'
 import { StoppedProcess } from './stopped-process.js'
 import { syscallInstructionOf } from './vdso.js'
@@ -133,7 +133,7 @@ function prepare(pid: Pid, fds: readonly RemoteFd[]): Target {
 function replace(remote: RemoteCalls, replacement: Fd, target: Target): void {
   const { pidfd, descriptors, watches, previous } = target
   const undo: (() => void)[] = []
-  const fresh = handOver(remote, pidfd, replacement)
+  const { fd: fresh, opened } = handOver(remote, pidfd, replacement)
   try {
     // Entries are known by file and number: they must go before the number means another file. One set can have two
     // numbers, and then its entries are found gone the second time.
@@ -156,7 +156,7 @@ function replace(remote: RemoteCalls, replacement: Fd, target: Target): void {
     for (const action of error instanceof GraftError ? [] : undo.reverse()) action()
     throw error
   } finally {
-    remote.raw('close', [fresh])
+    closeAll(remote, opened)
   }
 }
 
@@ -166,8 +166,11 @@ const putInPlace = (remote: RemoteCalls, file: RemoteFd, { fd, cloexec }: Descri
 
 function restore(remote: RemoteCalls, pidfd: Fd, file: Fd, descriptor: Descriptor): void {
   const again = handOver(remote, pidfd, file)
-  putInPlace(remote, again, descriptor)
-  remote.call('close', again)
+  try {
+    putInPlace(remote, again.fd, descriptor)
+  } finally {
+    closeAll(remote, again.opened)
+  }
 }
 
 /** False if it was not there. */

@@ -2,7 +2,9 @@
 // us nor a common pid namespace are asked of it.
 //
 //   scratch: | pair, 8 | byte, 8 | iovec, 16 | cmsghdr with one fd, 24 | msghdr, 56 |
+import { constants } from 'node:os'
 import { closeFd } from '../native/descriptor.js'
+import { SyscallError } from '../native/error.js'
 import { pidfdGetfd } from '../native/pidfd.js'
 import { sendMessage } from '../native/socket.js'
 import type { Fd, RemoteFd } from '../native/types.js'
@@ -20,19 +22,25 @@ const CONTROL_FD = CONTROL + 16
 const HEADER = 56
 const SIZE = HEADER + 56
 
+export interface HandedOver {
+  /** The file's descriptor there, CLOEXEC. */
+  readonly fd: RemoteFd
+  /** All that was opened there, the file's descriptor included: to be closed by closeAll. */
+  readonly opened: readonly number[]
+}
+
 /**
  * @param pidfd names the process
- * @returns the file's descriptor in it, CLOEXEC; the caller has it closed
- * @throws SyscallError as a call failed there or here, EMFILE if it has no descriptors left
+ * @throws SyscallError as a call failed there or here, EMFILE if it has no descriptors left; then nothing stays open there
  * @throws GraftError `ended`
  */
-export function handOver(remote: RemoteCalls, pidfd: Fd, file: Fd): RemoteFd {
+export function handOver(remote: RemoteCalls, pidfd: Fd, file: Fd): HandedOver {
   const at = remote.scratch()
   remote.call('socketpair', AF_UNIX, SOCK_DGRAM_CLOEXEC, 0, at)
   const pair = remote.look(0, 8)
-  const [near, far] = [pair.readInt32LE(0) as RemoteFd, pair.readInt32LE(4)]
+  const [near, far] = [pair.readInt32LE(0), pair.readInt32LE(4)]
   try {
-    const end = pidfdGetfd(pidfd, near)
+    const end = pidfdGetfd(pidfd, near as RemoteFd)
     try {
       sendMessage(end, Buffer.of(0), [file])
     } finally {
@@ -40,11 +48,24 @@ export function handOver(remote: RemoteCalls, pidfd: Fd, file: Fd): RemoteFd {
     }
     remote.give(messageHeader(at).subarray(BYTE), BYTE)
     remote.call('recvmsg', far, at + HEADER, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)
-    return remote.look(CONTROL_FD, 4).readInt32LE(0) as RemoteFd
-  } finally {
-    remote.raw('close', [near])
-    remote.raw('close', [far])
+    const control = remote.look(CONTROL_FD, 4)
+    const fd = control.readInt32LE(0) as RemoteFd
+    // The file found no place: recvmsg itself succeeds (MSG_CTRUNC).
+    if (fd < 0) throw new SyscallError('recvmsg', constants.errno.EMFILE, 'a file for the daemon')
+    return { fd, opened: [near, far, fd] }
+  } catch (error) {
+    closeAll(remote, [near, far])
+    throw error
   }
+}
+
+/** Closes descriptors there; they mostly follow one another, and then go at once. */
+export function closeAll(remote: RemoteCalls, fds: readonly number[]): void {
+  const sorted = fds.toSorted((a, b) => a - b)
+  const [first = 0, last = 0] = [sorted[0], sorted.at(-1)]
+  const follow = sorted.length > 1 && last - first === sorted.length - 1
+  if (follow && remote.raw('close_range', [first, last, 0]) === 0) return
+  for (const fd of sorted) remote.raw('close', [fd])
 }
 
 function messageHeader(at: number): Buffer {

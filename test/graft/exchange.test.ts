@@ -3,7 +3,10 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import t from 'tap'
 import { copiesOf } from '../../src/graft/descriptors.js'
 import { exchangeFds } from '../../src/graft/exchange.js'
+import { setNonblocking } from '../../src/native/files.js'
+import { syscall } from '../../src/native/syscall.js'
 import type { Pid, RemoteFd } from '../../src/native/types.js'
+import { Child } from '../fixtures/child.js'
 import { noCompiler } from '../fixtures/compiled.js'
 import { until } from '../fixtures/deadline.js'
 import { CHANNEL, pairFor, Victim } from './victim.js'
@@ -66,14 +69,21 @@ for (const [what, kinds] of [
     t.ok(median < 1000, 'the stop is shorter than 1 ms')
   })
 
-t.test('the new file blocks, and is closed at an exec, as the old one was', { skip }, async (t) => {
-  const victim = await Victim.start(t, ['reads'])
-  const [, theirs] = pairFor(t)
-  const flags = (info: string) => /^flags:\s*(\d+)/m.exec(info)?.[1]
-  const before = flags(infoOf(victim.pid, CHANNEL))
-  exchangeFds(victim.pid, [CHANNEL], theirs)
-  t.equal(flags(infoOf(victim.pid, CHANNEL)), before)
-})
+for (const [what, isNonblocking] of [
+  ['blocks', false],
+  ['does not block', true],
+] as const)
+  t.test(`the new file ${what} as the old one, and is closed at an exec like it`, { skip }, async (t) => {
+    const victim = await Victim.start(t, [isNonblocking ? 'watches' : 'reads'])
+    const [ours, theirs] = pairFor(t)
+    const flags = (info: string) => /^flags:\s*(\d+)/m.exec(info)?.[1]
+    setNonblocking(victim.channel, isNonblocking)
+    const before = flags(infoOf(victim.pid, CHANNEL))
+    exchangeFds(victim.pid, [CHANNEL], theirs)
+    t.equal(flags(infoOf(victim.pid, CHANNEL)), before)
+    victim.reachedBy(ours)
+    await victim.stillWorks(t)
+  })
 
 t.test('a process that is stopped stays stopped, and has the new file when it goes on', { skip }, async (t) => {
   const victim = await Victim.start(t, everything)
@@ -90,12 +100,69 @@ t.test('a process that is stopped stays stopped, and has the new file when it go
   t.ok(victim.running)
 })
 
-t.test('what fails in the process leaves it as it was, and comes back as an error', { skip }, async (t) => {
-  const victim = await Victim.start(t, ['watches', ...everything])
+t.test('what fails leaves the process as it was, and comes back as an error', { skip }, async (t) => {
+  const victim = await Victim.start(t, ['watches', ...everything.slice(1)], [50])
   const [, theirs] = pairFor(t)
-  const before = [victim.status().slice(1), fdsOf(victim.pid)]
-  t.throws(() => exchangeFds(victim.pid, [99 as RemoteFd], theirs), /has no channel/)
-  t.same([victim.status().slice(1), fdsOf(victim.pid)], before)
+  const state = () => [victim.status().slice(1), fdsOf(victim.pid), infoOf(victim.pid, epollOf(victim.pid))]
+  const before = state()
+  for (const [what, fds, limit, error] of [
+    ['a descriptor that is closed', [99], 1024, { name: 'GraftError', reason: 'no-channel', pid: victim.pid }],
+    ['no room for a descriptor', [CHANNEL], 3, { name: 'SyscallError', syscall: 'socketpair', code: 'EMFILE' }],
+    ['room for a socket pair only', [CHANNEL], lowestFree(victim.pid) + 2, { syscall: 'recvmsg', code: 'EMFILE' }],
+    ['the second of two', [CHANNEL, 50], 40, { syscall: 'dup3', code: 'EBADF', subject: `in pid ${victim.pid}` }],
+  ] as const) {
+    limitFds(victim.pid, limit)
+    const thrown = thrownBy(() => exchangeFds(victim.pid, fds as readonly number[] as RemoteFd[], theirs))
+    t.match(thrown, error, what)
+    limitFds(victim.pid, 1024)
+    t.same(state(), before, `${what}: it is as before`)
+    await victim.stillWorks(t)
+  }
+})
+
+const lowestFree = (pid: Pid): number => {
+  const used = new Set(readdirSync(`/proc/${pid}/fd`).map(Number))
+  let fd = 0
+  while (used.has(fd)) fd++
+  return fd
+}
+
+const RLIMIT_NOFILE = 7
+
+function limitFds(pid: Pid, soft: number): void {
+  const limit = Buffer.alloc(16)
+  limit.writeBigUInt64LE(BigInt(soft), 0)
+  limit.writeBigUInt64LE(1024n, 8)
+  syscall('prlimit64', `pid ${pid}`, pid, RLIMIT_NOFILE, limit, 0)
+}
+
+function thrownBy(action: () => unknown): unknown {
+  try {
+    action()
+    return null
+  } catch (error) {
+    return error
+  }
+}
+
+const epollOf = (pid: Pid): RemoteFd =>
+  Number(
+    fdsOf(pid)
+      .find((row) => row.includes('eventpoll'))
+      ?.split(' ')[0] ?? -1,
+  ) as RemoteFd
+
+t.test('who may not be traced, or is traced by another, is an error', { skip }, async (t) => {
+  const victim = await Victim.start(t, everything)
+  const [, theirs] = pairFor(t)
+  const tracer = new Child(['strace', '-o', '/dev/null', '-p', String(victim.pid)])
+  t.teardown(() => tracer.kill())
+  await until(() => !victim.status().includes('TracerPid:\t0'), 'a tracer')
+  t.match(
+    thrownBy(() => exchangeFds(victim.pid, [CHANNEL], theirs)),
+    { name: 'GraftError', reason: 'no-right', pid: victim.pid },
+  )
+  await tracer.kill('SIGINT')
   await victim.stillWorks(t)
 })
 

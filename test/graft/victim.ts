@@ -24,18 +24,25 @@ export class Victim {
   private constructor(
     private readonly child: Child,
     end: Fd,
+    /** Our copy of its first channel. */
+    readonly channel: Fd,
   ) {
     this.end = end
   }
 
-  /** @param kinds of threads, see busy.c */
-  static async start(t: Test, kinds: readonly string[]): Promise<Victim> {
+  /**
+   * @param kinds of threads, see busy.c
+   * @param dups further descriptors of its channel
+   */
+  static async start(t: Test, kinds: readonly string[], dups: readonly number[] = []): Promise<Victim> {
     const [end, theirs] = pairFor(t)
     const place = placeFor(t)
-    const child = new Child([compiledVictim(place, 'busy'), ...kinds], { stdio: ['pipe', 'pipe', 'pipe', theirs] })
+    const stdio: ('pipe' | 'ignore' | Fd)[] = ['pipe', 'pipe', 'pipe', theirs]
+    for (const fd of dups) stdio.push(...new Array<'ignore'>(fd - stdio.length).fill('ignore'), theirs)
+    const child = new Child([compiledVictim(place, 'busy'), ...kinds], { stdio })
     place.undo(() => child.kill())
     await child.says(/^ready$/m)
-    return new Victim(child, end)
+    return new Victim(child, end, theirs)
   }
 
   get pid(): Pid {

@@ -1,0 +1,42 @@
+// The first exchange of a process takes ten times as long as the later ones: code is loaded and compiled for it. So it is
+// done beforehand, on a process of ours that waits for nothing.
+import { spawn } from 'node:child_process'
+import { executable } from '../elf/executable.js'
+import { closeFd } from '../native/descriptor.js'
+import { socketpair } from '../native/socket.js'
+import type { Pid, RemoteFd } from '../native/types.js'
+import { exchangeFds } from './exchange.js'
+
+const ROUNDS = 20
+const WORD = 3 as RemoteFd
+
+/**
+ * To be called some time before the first exchange, when nobody waits. A failure is none: what is wrong will show when it
+ * matters.
+ */
+export async function warmUp(): Promise<void> {
+  const [ours, theirs] = socketpair('seqpacket')
+  const child = spawn(executable('launcher'), ['/', ''], {
+    argv0: 'keepmount-warm-up',
+    cwd: '/',
+    env: {},
+    stdio: ['ignore', 'ignore', 'ignore', theirs],
+  })
+  const ended = new Promise((resolve) => {
+    child.once('exit', resolve)
+    child.once('error', resolve)
+  })
+  try {
+    for (let i = 0; i < ROUNDS && child.pid !== undefined; i++) {
+      exchangeFds(child.pid as Pid, [WORD], theirs)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  } catch {
+    // As it says above.
+  } finally {
+    child.kill('SIGKILL')
+    closeFd(ours)
+    closeFd(theirs)
+    await ended
+  }
+}
