@@ -4,6 +4,7 @@
 //   cells: | nr | a0 | a1 | a2 | a3 | a4 | a5 |    8 bytes each
 //   argv:  | &nr | &a0 | …                    |    what ffi_call reads
 import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
 import { arch } from './arch.js'
 import { numberOf, type SyscallName } from './syscall-numbers.js'
 
@@ -19,16 +20,24 @@ interface Bindings {
   FFI_DEFAULT_ABI: number
   StaticFunctions: { dlsym: Buffer; _errno: Buffer }
 }
+interface Addon {
+  /** @param ref what makes the two addons know each other's buffers */
+  initializeBindings(ref: unknown): Bindings
+}
 interface Ref {
-  writePointer(buffer: Buffer, offset: number, pointer: Buffer): void
-  /** The same, but what is pointed to is not kept alive by it. */
-  _writePointer(buffer: Buffer, offset: number, pointer: Buffer): void
+  readonly instance: unknown
+  /** @param keep whether what is pointed to lives as long as the buffer */
+  _writePointer(buffer: Buffer, offset: number, pointer: Buffer, keep?: boolean): void
   readPointer(buffer: Buffer, offset: number, length: number): Buffer
 }
 
+// The addons alone, found as their packages find them. What the packages have around them is not used here, and takes
+// longer to load than all else that a life needs before it serves.
 const load = createRequire(import.meta.url)
-const ref = load('ref-napi') as Ref
-const bindings = load('ffi-napi/lib/bindings') as Bindings
+const folderOf = (name: string): string => dirname(load.resolve(`${name}/package.json`))
+const addon = createRequire(load.resolve('ffi-napi/package.json'))('node-gyp-build') as (folder: string) => unknown
+const ref = addon(folderOf('ref-napi')) as Ref
+const bindings = (addon(folderOf('ffi-napi')) as Addon).initializeBindings(ref.instance)
 const { FFI_TYPES } = bindings
 
 /** A block of argument cells for one signature of `count` 64-bit arguments. */
@@ -37,14 +46,14 @@ class Frame {
   readonly argv: Buffer
   readonly result = Buffer.alloc(8)
   private readonly words: Int32Array
-  /** What the cells point to now. `ref.writePointer` would keep all they ever pointed to. */
+  /** What the cells point to now. `_writePointer` could keep it, but then would keep all they ever pointed to. */
   private readonly pointers: Buffer[] = []
 
   constructor(readonly count: number) {
     this.cells = Buffer.alloc(8 * count)
     this.argv = Buffer.alloc(8 * count)
     this.words = new Int32Array(this.cells.buffer, this.cells.byteOffset, 2 * count)
-    for (let i = 0; i < count; i++) ref.writePointer(this.argv, 8 * i, this.cells.subarray(8 * i))
+    for (let i = 0; i < count; i++) ref._writePointer(this.argv, 8 * i, this.cells.subarray(8 * i), true)
   }
 
   set(index: number, value: Argument): void {
@@ -62,7 +71,7 @@ class Frame {
 const prepare = (count: number, result: Buffer): Buffer => {
   const cif = Buffer.alloc(bindings.FFI_CIF_SIZE)
   const types = Buffer.alloc(8 * count + 8)
-  for (let i = 0; i < count; i++) ref.writePointer(types, 8 * i, FFI_TYPES.int64)
+  for (let i = 0; i < count; i++) ref._writePointer(types, 8 * i, FFI_TYPES.int64, true)
   const status = bindings.ffi_prep_cif(cif, count, result, types, bindings.FFI_DEFAULT_ABI)
   if (status !== 0) throw new Error(`ffi_prep_cif: status ${status}`)
   kept.push(types)
