@@ -2,10 +2,9 @@
 // does not answer, is replaced: the new one gets its channels from the others, from the silent one itself, or from the
 // fallback, which is the daemon. Which descriptor a channel has in which holder is known here alone.
 import { fuseFdsOf, type ProcessIdentity } from '../kernel/process.js'
-import { closeFd } from '../native/descriptor.js'
+import { closeFd, duplicateFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
 import { sameOpenFile } from '../native/process.js'
-import { syscall } from '../native/syscall.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { leaveCgroup } from './cgroup.js'
 import { HolderError } from './error.js'
@@ -151,7 +150,7 @@ export class Holders {
       this.guard(
         holder,
         () => fds.set(held, holder.hold(channel)),
-        (wanted) => (wanted === held ? duplicate(channel) : (this.options.fallback?.(wanted) ?? null)),
+        (wanted) => (wanted === held ? duplicateFd(channel) : (this.options.fallback?.(wanted) ?? null)),
       )
     return held
   }
@@ -329,6 +328,3 @@ function isSameFile(pid1: Pid, fd1: RemoteFd, pid2: Pid, fd2: RemoteFd): boolean
     throw error
   }
 }
-
-const F_DUPFD_CLOEXEC = 1030
-const duplicate = (fd: Fd): Fd => syscall('fcntl', `fd ${fd}`, fd, F_DUPFD_CLOEXEC, 0) as Fd

@@ -133,6 +133,11 @@ export class Relay {
     if (end) throw end.by === 'error' ? end.error : new Error(`the relay ended before it served: ${end.by}`)
   }
 
+  /** Its processes, which are our children. */
+  pids(): number[] {
+    return [this.resolver, this.notifier].flatMap((companion) => (companion ? [companion.pid] : []))
+  }
+
   /** What it has counted; costs nothing. */
   counts(): RelayCounts {
     const at = (word: number): number => Atomics.load(this.words, word) >>> 0

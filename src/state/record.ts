@@ -2,7 +2,7 @@
 // start the next life. It holds the environment of the command, so it is readable by its owner alone.
 import { createRequire } from 'node:module'
 import type * as Zod from 'zod'
-import { giveUpActions, type MountOptions, restartPolicies, reviveModes } from '../supervise/options.js'
+import { afterHealModes, giveUpActions, type MountOptions, restartPolicies, reviveModes } from '../supervise/options.js'
 import { type State, states } from '../supervise/transitions.js'
 
 /** The schema of a record. zod takes 13 MB and 60 ms, so it is loaded when there is a record to read and not before. */
@@ -30,6 +30,7 @@ function build(z: typeof Zod) {
     env: z.record(z.string(), z.string()),
     mountpoint: z.string().nullable(),
     revive: z.enum(reviveModes),
+    afterHeal: z.enum(afterHealModes),
     inFlight,
     restart: z.enum(restartPolicies),
     restartSec: z.number(),

@@ -3,29 +3,28 @@ import { mountKeys } from '../capture/find-mount.js'
 import { KeepmountError } from '../errors/error.js'
 import { abortConnection } from '../kernel/connection.js'
 import { readFuseMounts } from '../kernel/mountinfo.js'
-import { startTimeOf } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import type { Exit } from '../native/process.js'
 import { signalName } from '../native/signals.js'
-import type { Fd } from '../native/types.js'
-import { launch } from '../revive/launch.js'
 import { startProber } from '../revive/prober.js'
 import { restartDelayMs, restarts } from '../revive/restart-policy.js'
 import { isAborted } from '../settle/aborted.js'
 import { resend } from '../settle/resend.js'
 import { settle } from '../settle/settle.js'
+import { startLife } from './beginning.js'
 import { capture, takeChannel } from './capturing.js'
 import { end } from './end.js'
-import type { GiveUpReason } from './events.js'
-import { killFamily, Life } from './life.js'
+import { type GiveUpReason, tenths } from './events.js'
+import { endGraft, graft, healWhenPossible, prepareRelay, rejoin, respawnGrafted } from './grafting.js'
+import { killFamily } from './life.js'
 import type { Cause, ManagedMount } from './managed-mount.js'
 import type { Action, MachineEvent } from './transitions.js'
 import { findStray, unmountOurs } from './unmount.js'
-import { leaderExited, rescan, suspectStock } from './watching.js'
+import { follow, rescan, suspectStock } from './watching.js'
 
 export const actions = {
   prove(m) {
-    if (m.options.revive === 'inherit' && !capture(m)) return // the daemon has died: its exit is on its way
+    if (m.options.revive !== 'remount' && !capture(m)) return // the daemon has died: its exit is on its way
     ask(m)
     m.enter('proving')
   },
@@ -42,21 +41,24 @@ export const actions = {
       m.firstStartMs = now - m.startedAt
       m.enter('serving')
       const { device, connection } = m.mount
-      m.emit('mounted', { device, connection, daemon_pid, start_ms: rounded(now - m.startedAt) })
+      m.emit('mounted', { device, connection, daemon_pid, start_ms: tenths(now - m.startedAt) })
     } else {
-      const downtime_ms = pause ? rounded(now - pause.since) : 0
+      const downtime_ms = pause ? tenths(now - pause.since) : 0
       if (m.lastCrash) m.lastCrash = { ...m.lastCrash, downtime_ms }
-      m.enter('serving')
+      m.enter(m.graft ? 'healing' : 'serving')
       if (pause)
         m.emit('revived', { daemon_pid, downtime_ms, resent: pause.settled === 'resend', in_flight: pause.settled })
     }
-    rescan(m)
+    prepareRelay(m)
+    if (m.graft) healWhenPossible(m)
+    else rescan(m)
     if (pause?.settled === 'hold') releaseHeldLater(m, pause.since)
   },
 
   orphan(m, { exit = unknown }) {
     const now = performance.now()
     const pid = m.leader?.pid ?? 0
+    const hadRelay = m.graft !== null
     forgetLife(m)
     if (m.mount && !m.isMounted()) return leaveAfterExit(m, 'unmounted')
     m.pause ??= { since: now, settled: 'none' }
@@ -68,7 +70,7 @@ export const actions = {
     const delay = restartDelayMs(m.restarts, m.options)
     const barred = restartBarred(m, exit, now + delay)
     const crash = { daemon_pid: pid, code: exit.code, signal, restart_in_ms: barred ? null : delay }
-    if (m.options.revive === 'inherit') {
+    if (m.options.revive !== 'remount') {
       const state = channelState(m)
       if (state === 'aborted') return leaveAfterExit(m, 'aborted')
       m.emit('crashed', crash)
@@ -81,12 +83,17 @@ export const actions = {
     m.enter('orphaned')
     m.timers.arm('hold_timeout', m.options.holdTimeoutSec * 1000 - (now - m.pause.since))
     if (delay > 0) m.timers.arm('restart_due', delay)
+    else if (hadRelay) void m.closing.then(() => m.dispatch('restart_due'))
     else m.dispatch('restart_due')
   },
 
   respawn(m) {
     m.number++
     if (m.options.revive === 'remount') return startAnew(m)
+    if (m.options.revive === 'graft') {
+      respawnGrafted(m)
+      return dropClones(m)
+    }
     const channel = takeChannel(m)
     if (channel === null || !m.mount) return m.dispatch('channel_lost')
     try {
@@ -102,6 +109,24 @@ export const actions = {
     m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
     suspectStock(m)
     dropClones(m)
+  },
+
+  graft(m, { decoy }) {
+    if (!decoy) return
+    if (decoy.server !== m.leader?.pid && !follow(m, decoy.server)) return // its exit is on its way
+    graft(m, decoy)
+    if (!m.graft) return
+    ask(m)
+    m.enter('proving')
+  },
+
+  rejoin(m) {
+    rejoin(m)
+    if (!m.graft) rescan(m)
+  },
+
+  end_life(m) {
+    m.life?.signal(SIGKILL)
   },
 
   fail_start(m, { event, exit }) {
@@ -128,7 +153,8 @@ export const actions = {
     m.enter('leaving')
     // A life that was to serve again may never look at its channel; one that serves is told by it, and may be slow.
     if (m.pause) m.life?.kill()
-    else m.timers.arm('stop_timeout', m.options.timeoutStopSec * 1000)
+    else if (m.graft) m.life?.signal(SIGTERM)
+    if (!m.pause) m.timers.arm('stop_timeout', m.options.timeoutStopSec * 1000)
   },
 
   stop(m, { signal = SIGTERM }) {
@@ -160,19 +186,6 @@ export function startAnew(m: ManagedMount): void {
   startLife(m, null)
 }
 
-function startLife(m: ManagedMount, channel: Fd | null): void {
-  const { argv, cwd, env } = m.options
-  m.startedAt = performance.now()
-  const { child, pid, go } = launch({ path: m.path, argv, cwd, env, channel })
-  m.launched.add(pid)
-  child.once('exit', () => m.launched.delete(pid))
-  m.leader = { pid, startTime: startTimeOf(pid) ?? '' }
-  m.adopted = false
-  m.life = Life.follow(pid, m.watcher, (exit) => m.guard(() => leaderExited(m, exit)))
-  m.save()
-  go()
-}
-
 /** Asks the mount for an answer; whichever life gives it, it is the mount's. */
 function ask(m: ManagedMount): void {
   if (!m.mount) return
@@ -187,7 +200,7 @@ function ask(m: ManagedMount): void {
     // The kernel aborts a connection whose last channel is closed, as that of the last holder.
     else if (isAbort(answer) && m.holders.living().length === 0) m.dispatch('channel_lost')
     else if (isAbort(answer)) m.dispatch('unmounted', { unmounted: 'aborted' })
-    else if (answer === EIO && m.firstAnswer !== null && m.firstAnswer !== EIO)
+    else if (m.options.revive === 'inherit' && answer === EIO && m.firstAnswer !== null && m.firstAnswer !== EIO)
       m.dispatch('refused', {
         reason: 'stock-daemon',
         detail: 'it answers EIO to everything: it waits for a FUSE_INIT that never comes again',
@@ -200,6 +213,7 @@ const isAbort = (errno: number): boolean => errno === ENOTCONN || errno === ECON
 
 function forgetLife(m: ManagedMount): void {
   m.timers.disarm('start_timeout', 'restart_due')
+  endGraft(m)
   m.life?.release()
   m.life = null
   m.leader = null
@@ -273,9 +287,9 @@ const reasons: Partial<Record<MachineEvent, GiveUpReason>> = {
 }
 
 const unknown: Exit = { code: null, signal: null }
-const rounded = (ms: number): number => Math.round(ms * 10) / 10
 
 const SIGTERM = 15
+const SIGKILL = 9
 const EIO = 5
 const ECONNABORTED = 103
 const ENOTCONN = 107

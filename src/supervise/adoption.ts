@@ -4,7 +4,8 @@ import { readdirSync } from 'node:fs'
 import { serversAmong } from '../capture/find-mount.js'
 import { findHolders } from '../hold/holder.js'
 import { type HolderRecord, Holders, type HoldersOptions } from '../hold/holders.js'
-import { isAlive, type ProcessIdentity } from '../kernel/process.js'
+import { familyOf, isAlive, type ProcessIdentity } from '../kernel/process.js'
+import { closeFd } from '../native/descriptor.js'
 import type { Pid } from '../native/types.js'
 import { findCommand } from '../preflight/command.js'
 import type { StateFolder } from '../state/folder.js'
@@ -12,6 +13,7 @@ import type { MountRecord } from '../state/record.js'
 import { capture } from './capturing.js'
 import { end } from './end.js'
 import type { EventSink } from './events.js'
+import { killAndWait, pidfdIfAlive } from './life.js'
 import { ManagedMount } from './managed-mount.js'
 import { holderCount } from './options.js'
 import { follow, lookForMount, rescan } from './watching.js'
@@ -36,6 +38,7 @@ export function takeUp(record: MountRecord, folder: StateFolder, sink: EventSink
     end(m, { keepFolder: true })
     return null
   }
+  if (server === null) endSilentDaemon(record)
   m.adopted = true
   m.leader = null
   m.startedAt = m.servingSince = performance.now()
@@ -66,6 +69,15 @@ function adoptHolders(record: MountRecord, folder: StateFolder, options: Holders
   const found = findHolders(folder.path).filter(({ pid }) => !onRecord.some((holder) => holder.pid === pid))
   const all = [...onRecord, ...found.map((holder) => ({ ...holder, fds: [] }))]
   return Holders.adopt(folder.path, holderCount(record.options), all, options)
+}
+
+/** A daemon behind a relay has lost it with its supervisor: it serves nobody, and its next life is to be the only one. */
+function endSilentDaemon(record: MountRecord): void {
+  const pid = aliveDaemon(record)
+  if (pid === null) return
+  const pidfds = familyOf(pid).flatMap(pidfdIfAlive)
+  killAndWait(pidfds)
+  for (const pidfd of pidfds) closeFd(pidfd)
 }
 
 const aliveDaemon = ({ daemon }: MountRecord): Pid | null =>

@@ -10,6 +10,8 @@ export interface EventFacts {
   crashed: { daemon_pid: number; code: number | null; signal: string | null; restart_in_ms: number | null }
   /** A later life has answered. `resent`: what was done with requests that the dead life had read. */
   revived: { daemon_pid: number; downtime_ms: number; resent: boolean; in_flight: string }
+  /** No id of an earlier life is in use any more: the daemon is back on the channel itself. */
+  healed: { daemon_pid: number; heal_ms: number; stop_us: number }
   holder_replaced: { dead_pid: number; holder_pid: number }
   adopted: { daemon_pid: number | null; holders: number[]; previous_supervisor: number }
   gave_up: { reason: GiveUpReason; detail: string; action: string }
@@ -24,6 +26,7 @@ export type GiveUpReason =
   | 'hold-timeout'
   | 'start-timeout'
   | 'stock-daemon'
+  | 'not-graftable'
   | 'channel-lost'
   | 'cannot-run'
 
@@ -42,3 +45,6 @@ export type MountEvent = {
 }[EventName]
 
 export type EventSink = (event: MountEvent) => void
+
+/** Milliseconds as events have them. */
+export const tenths = (ms: number): number => Math.round(ms * 10) / 10

@@ -142,6 +142,7 @@ async function supervise(folder: StateFolder, begin: () => Promise<ManagedMount 
   } finally {
     for (const signal of stopSignals) process.off(signal, asked)
     process.off('SIGCHLD', reapAll)
+    await m?.closing
     // libuv reaps the children that have ended when it next looks at its signals: no zombie is left to others.
     for (let turn = 0; turn < 2; turn++) await new Promise((next) => setImmediate(next))
   }

@@ -23,13 +23,8 @@ export class Life {
    * @returns null if there is no such process any more
    */
   static follow(pid: Pid, watcher: Watcher, onExit: (exit: Exit) => void): Life | null {
-    let pidfd: Fd
-    try {
-      pidfd = pidfdOpen(pid)
-    } catch (error) {
-      if (failedWith(error, 'ESRCH')) return null
-      throw error
-    }
+    const [pidfd] = pidfdIfAlive(pid)
+    if (pidfd === undefined) return null
     // A zombie has no start time to show, and its end is still to be told.
     const leader = { pid, startTime: startTimeOf(pid) ?? '' }
     const unwatch = watcher.watch(pidfd, pollEvents.POLLIN, () => {
@@ -70,20 +65,24 @@ export function daemonFamily(helpers: ReadonlySet<number>, leader: Pid | null): 
 export function killFamily(helpers: ReadonlySet<number>): void {
   const pidfds: Fd[] = []
   try {
-    for (const pid of daemonFamily(helpers, null)) {
-      try {
-        pidfds.push(pidfdOpen(pid))
-      } catch (error) {
-        if (!failedWith(error, 'ESRCH')) throw error
-      }
-    }
+    for (const pid of daemonFamily(helpers, null)) pidfds.push(...pidfdIfAlive(pid))
     killAndWait(pidfds)
   } finally {
     for (const pidfd of pidfds) closeFd(pidfd)
   }
 }
 
-function killAndWait(pidfds: readonly Fd[]): void {
+/** None if there is no such process any more. */
+export function pidfdIfAlive(pid: Pid): Fd[] {
+  try {
+    return [pidfdOpen(pid)]
+  } catch (error) {
+    if (failedWith(error, 'ESRCH')) return []
+    throw error
+  }
+}
+
+export function killAndWait(pidfds: readonly Fd[]): void {
   for (const pidfd of pidfds) {
     try {
       pidfdSendSignal(pidfd, SIGKILL)

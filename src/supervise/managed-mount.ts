@@ -1,6 +1,8 @@
 // One managed mount: its state, what it knows, and the services its actions use. What is done on each event stands in
 // actions.ts, which state it is done in stands in transitions.ts.
 import { closeSync, openSync } from 'node:fs'
+import type { ServedMount } from '../capture/find-mount.js'
+import type { HostFollower } from '../graft/host-follower.js'
 import type { Holders, HoldersOptions } from '../hold/holders.js'
 import { readFuseMounts } from '../kernel/mountinfo.js'
 import { type ProcessIdentity, startTimeOf } from '../kernel/process.js'
@@ -8,12 +10,14 @@ import { pollEvents } from '../native/poll.js'
 import type { Exit } from '../native/process.js'
 import type { Pid } from '../native/types.js'
 import { type Unwatch, Watcher } from '../native/watch.js'
+import type { Relay } from '../relay/index.js'
 import type { Prober } from '../revive/prober.js'
 import { StartLimit } from '../revive/restart-policy.js'
 import type { StateFolder } from '../state/folder.js'
 import type { Crash, MountRecord } from '../state/record.js'
 import { actions, startAnew } from './actions.js'
 import type { EventFacts, EventName, EventSink, GiveUpReason, MountEvent } from './events.js'
+import { endRelays, type Graft } from './grafting.js'
 import type { Life } from './life.js'
 import type { MountOptions } from './options.js'
 import { Timers } from './timers.js'
@@ -38,6 +42,7 @@ export interface Cause {
   readonly unmounted?: 'unmounted' | 'aborted'
   readonly reason?: GiveUpReason
   readonly detail?: string
+  readonly decoy?: ServedMount
 }
 
 /** The time from the death of a life to the first answer of a later one. */
@@ -63,6 +68,16 @@ export class ManagedMount {
   lastCrash: Crash | null = null
   lastExit: Exit | null = null
   pause: Pause | null = null
+  /** While a life is served through a relay. */
+  graft: Graft | null = null
+  /** A relay that waits to be needed. */
+  spareRelay: Relay | null = null
+  /** Keeps the mount namespace of a grafted life as the host's. */
+  follower: HostFollower | null = null
+  /** Ends the waiting for a decoy. */
+  giveUpLife: AbortController | null = null
+  /** Settles when relays that are to end have ended: until then they may read the channel. */
+  closing: Promise<unknown> = Promise.resolve()
   /** Restarts since the mount was last stable. */
   restarts = 0
   servingSince = 0
@@ -181,6 +196,7 @@ export class ManagedMount {
   /** Our own children, which are not the daemon's. */
   helpers(): Set<number> {
     const pids = new Set<number>(this.holders.pids())
+    for (const relay of [this.graft?.relay, this.spareRelay]) for (const pid of relay?.pids() ?? []) pids.add(pid)
     for (const { child } of this.probers) if (child.pid !== undefined) pids.add(child.pid)
     return pids
   }
@@ -210,6 +226,7 @@ export class ManagedMount {
   /** Ends the supervisor and nothing else: daemon and holders go on, and the record is there to take them up by. */
   abandon(): void {
     this.state = 'ended'
+    endRelays(this)
     this.release()
     this.holders.release()
     this.folder.release()

@@ -1,7 +1,7 @@
 // What a user can ask of a managed mount. Names and meaning of the restart options are systemd's, see systemd.service(5)
 // and systemd.unit(5); times are in seconds here as there, and may have fractions.
 
-export const reviveModes = ['inherit', 'remount'] as const
+export const reviveModes = ['graft', 'inherit', 'remount'] as const
 export type ReviveMode = (typeof reviveModes)[number]
 
 export const restartPolicies = ['no', 'on-success', 'on-failure', 'on-abnormal', 'on-abort', 'always'] as const
@@ -9,6 +9,10 @@ export type RestartPolicy = (typeof restartPolicies)[number]
 
 export const giveUpActions = ['abort', 'umount'] as const
 export type GiveUpAction = (typeof giveUpActions)[number]
+
+export const afterHealModes = ['channel', 'relay'] as const
+/** Whether a grafted daemon gets the channel itself when that is possible, or stays behind the relay. */
+export type AfterHeal = (typeof afterHealModes)[number]
 
 /** What becomes of requests that a dead life had read and not answered. */
 export type InFlightPolicy =
@@ -26,6 +30,7 @@ export interface MountOptions {
   /** Where the daemon mounts, if the user said so; otherwise it is found. */
   readonly mountpoint: string | null
   readonly revive: ReviveMode
+  readonly afterHeal: AfterHeal
   readonly inFlight: InFlightPolicy
   readonly restart: RestartPolicy
   readonly restartSec: number
@@ -45,6 +50,7 @@ export interface MountOptions {
 export const defaultOptions = {
   mountpoint: null,
   revive: 'inherit',
+  afterHeal: 'channel',
   inFlight: { kind: 'resend' },
   restart: 'always',
   restartSec: 0.1,
@@ -60,4 +66,4 @@ export const defaultOptions = {
 } as const satisfies Omit<MountOptions, 'name' | 'argv' | 'cwd' | 'env'>
 
 /** A mount that is made anew after each crash has no channel that is worth keeping. */
-export const holderCount = ({ revive, holders }: MountOptions): number => (revive === 'inherit' ? holders : 0)
+export const holderCount = ({ revive, holders }: MountOptions): number => (revive === 'remount' ? 0 : holders)

@@ -6,14 +6,27 @@
 //                                              ├─unmounted─▶ leaving ─daemon_exited─▶ ended
 //                                              └─stop_asked─▶ stopping ─daemon_exited─▶ ended
 
-export const states = ['starting', 'proving', 'serving', 'orphaned', 'leaving', 'stopping', 'ended'] as const
+export const states = [
+  'starting',
+  'respawning',
+  'proving',
+  'serving',
+  'healing',
+  'orphaned',
+  'leaving',
+  'stopping',
+  'ended',
+] as const
 export type State = (typeof states)[number]
 
 export const machineEvents = [
   'mounted', // the daemon's mount and its channel are there
+  'decoy_ready', // a grafted life has its own mount and its FUSE_INIT
   'daemon_exited', // no process of the life serves the channel any more
   'answered', // the daemon answered a request through the mount
   'refused', // the daemon cannot go on with the channel it was given
+  'relay_ended', // the relay of a grafted life has ended by itself
+  'healed', // no id of an earlier life is in use any more
   'restart_due', // the delay before the next life is over
   'start_timeout', // the life has not come up in time
   'hold_timeout', // the pause has lasted as long as it may
@@ -27,6 +40,9 @@ export type MachineEvent = (typeof machineEvents)[number]
 /** What is done on an event; the next state is the action's to say where it depends on what it finds. */
 export type Action =
   | 'prove' // ask the mount for an answer
+  | 'graft' // put the relay between the kernel and the life
+  | 'rejoin' // give the channel itself to a grafted life
+  | 'end_life' // a grafted life without its relay serves nobody: end it
   | 'settle_in' // the life serves: end the pause
   | 'orphan' // a life died: decide whether and when the next one starts
   | 'respawn' // settle the requests in flight and start the next life
@@ -42,6 +58,9 @@ export type Cell = Action | null | 'impossible'
 export const transitions = {
   starting: {
     mounted: 'prove',
+    decoy_ready: 'impossible',
+    relay_ended: null,
+    healed: null,
     daemon_exited: 'fail_start',
     answered: null,
     refused: 'impossible',
@@ -53,8 +72,27 @@ export const transitions = {
     stop_asked: 'stop',
     stop_timeout: 'impossible',
   },
+  respawning: {
+    mounted: 'impossible',
+    decoy_ready: 'graft',
+    relay_ended: null,
+    healed: null,
+    daemon_exited: 'orphan',
+    answered: null,
+    refused: 'give_up',
+    restart_due: 'impossible',
+    start_timeout: 'give_up',
+    hold_timeout: 'give_up',
+    unmounted: 'leave',
+    channel_lost: 'give_up',
+    stop_asked: 'stop',
+    stop_timeout: 'impossible',
+  },
   proving: {
     mounted: 'impossible',
+    decoy_ready: 'impossible',
+    relay_ended: 'end_life',
+    healed: null,
     daemon_exited: 'orphan',
     answered: 'settle_in',
     refused: 'give_up',
@@ -68,6 +106,25 @@ export const transitions = {
   },
   serving: {
     mounted: 'impossible',
+    decoy_ready: 'impossible',
+    relay_ended: null,
+    healed: null,
+    daemon_exited: 'orphan',
+    answered: null,
+    refused: 'impossible',
+    restart_due: 'impossible',
+    start_timeout: 'impossible',
+    hold_timeout: 'impossible',
+    unmounted: 'leave',
+    channel_lost: 'give_up',
+    stop_asked: 'stop',
+    stop_timeout: 'impossible',
+  },
+  healing: {
+    mounted: 'impossible',
+    decoy_ready: 'impossible',
+    relay_ended: 'end_life',
+    healed: 'rejoin',
     daemon_exited: 'orphan',
     answered: null,
     refused: 'impossible',
@@ -81,6 +138,9 @@ export const transitions = {
   },
   orphaned: {
     mounted: 'impossible',
+    decoy_ready: null,
+    relay_ended: null,
+    healed: null,
     daemon_exited: 'impossible',
     answered: null,
     refused: null,
@@ -94,6 +154,9 @@ export const transitions = {
   },
   leaving: {
     mounted: 'impossible',
+    decoy_ready: null,
+    relay_ended: null,
+    healed: null,
     daemon_exited: 'end',
     answered: null,
     refused: null,
@@ -107,6 +170,9 @@ export const transitions = {
   },
   stopping: {
     mounted: null,
+    decoy_ready: null,
+    relay_ended: null,
+    healed: null,
     daemon_exited: 'end',
     answered: null,
     refused: null,
@@ -120,6 +186,9 @@ export const transitions = {
   },
   ended: {
     mounted: null,
+    decoy_ready: null,
+    relay_ended: null,
+    healed: null,
     daemon_exited: null,
     answered: null,
     refused: null,

@@ -5,6 +5,7 @@ import { KeepmountError } from '../errors/error.js'
 import type { HeldChannel, Replacement } from '../hold/holders.js'
 import { connectionOf, readFuseMounts } from '../kernel/mountinfo.js'
 import { childrenOf, hidesFds, startTimeOf, waitChannelsOf } from '../kernel/process.js'
+import { duplicateFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
 import { type Exit, reap } from '../native/process.js'
 import type { Fd, Pid } from '../native/types.js'
@@ -15,8 +16,9 @@ import type { ManagedMount } from './managed-mount.js'
 
 /** The kernel's mount table has changed. */
 export function mountTableChanged(m: ManagedMount): void {
+  void m.follower?.hostChanged()
   if (m.state === 'starting') return lookForMount(m)
-  if (m.state !== 'proving' && m.state !== 'serving' && m.state !== 'orphaned') return
+  if (m.state === 'leaving' || m.state === 'stopping' || m.state === 'ended') return
   if (m.mount && !m.isMounted()) return m.dispatch('unmounted')
   if (m.state === 'proving' && m.options.revive === 'inherit') refuseSecondMount(m)
 }
@@ -60,7 +62,8 @@ export function leaderExited(m: ManagedMount, exit: Exit): void {
   if (exit.code === 0 && m.leader && m.state !== 'stopping' && m.state !== 'leaving') {
     const gone = m.leader.pid
     const rest = daemonFamily(m.helpers(), null).filter((pid) => pid !== gone && startTimeOf(pid) !== null)
-    const heirs = m.state === 'starting' || !m.mount ? rest : serversAmong(rest, m.mount.connection)
+    const isComing = m.state === 'starting' || m.state === 'respawning'
+    const heirs = isComing || !m.mount ? rest : serversAmong(rest, m.mount.connection)
     if (heirs.some((pid) => follow(m, pid))) return
   }
   m.lastExit = exit
@@ -97,6 +100,8 @@ export function holderReplaced(m: ManagedMount, { dead, by, lost }: Replacement)
 /** A copy of a channel from the daemon itself, for the case that no holder has it any more. */
 export function channelOfDaemon(m: ManagedMount, held: HeldChannel): Fd | null {
   if (!m.mount || !m.leader) return null
+  // Behind a relay the daemon has a socket, and the relay the channel.
+  if (m.graft) return duplicateFd(m.graft.channel)
   const pid = m.leader.pid
   const present = channelFdsOf(pid, m.mount.connection)
   // A clone that the daemon has closed since is served by the first one; the next rescan puts it right.

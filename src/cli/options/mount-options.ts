@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { KeepmountError } from '../../errors/error.js'
 import {
+  afterHealModes,
   defaultOptions,
   giveUpActions,
   type InFlightPolicy,
@@ -81,6 +82,12 @@ export const mountOptionRows: { readonly [Key in keyof OnCommandLine]-?: Row<Exc
       parse: (given) => (given === '' ? null : resolve(given)),
     },
     revive: choice('revive', reviveModes, 'how a dead daemon comes back', defaultOptions.revive),
+    afterHeal: choice(
+      'after-heal',
+      afterHealModes,
+      'what a grafted daemon serves when nothing of earlier lives is in use',
+      defaultOptions.afterHeal,
+    ),
     inFlight: {
       flags: '--in-flight <policy>',
       text: 'requests that a dead daemon had read: resend, hold, or fail:ERRNO such as fail:EIO',

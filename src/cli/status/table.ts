@@ -12,8 +12,10 @@ interface Column {
 
 const stateColours: { readonly [state in MountStatus['state']]: Colour } = {
   starting: 'yellow',
+  respawning: 'yellow',
   proving: 'yellow',
   serving: 'green',
+  healing: 'cyan',
   orphaned: 'red',
   leaving: 'dim',
   stopping: 'dim',

@@ -42,6 +42,12 @@ const rows: { readonly [Name in EventName]: Row<Name> } = {
     text: (e) =>
       `life ${e.life}, daemon ${e.daemon_pid}, after a pause of ${duration(e.downtime_ms)}; ${inFlight(e.in_flight)}`,
   },
+  healed: {
+    symbol: '●',
+    colour: 'green',
+    title: 'healed',
+    text: (e) => `daemon ${e.daemon_pid} is back on the channel itself, ${duration(e.heal_ms)} after it was grafted`,
+  },
   holder_replaced: {
     symbol: '⚓',
     colour: 'yellow',
@@ -105,6 +111,10 @@ export const giveUps: { readonly [Reason in GiveUpReason]: { readonly text: stri
     text: 'the daemon cannot go on with a mount that an earlier life served',
     remedy:
       'use --revive remount for it; ‘inherit’ is for daemons that are made to be revived, such as keepmount mirror',
+  },
+  'not-graftable': {
+    text: 'the daemon cannot be revived on the mount of an earlier life',
+    remedy: 'use --revive remount for it, or --revive inherit if it is made to be handed a channel',
   },
   'channel-lost': {
     text: 'the mount’s channel is lost: all holders and the daemon died at once',

@@ -1,0 +1,182 @@
+// Reviving a stock daemon: its next life starts in a mount namespace of its own and mounts a decoy, gets a relay in the
+// place of the decoy's channel, and in the end, when no id of an earlier life is in use, the mount's own channel.
+import type { ServedMount } from '../capture/find-mount.js'
+import { awaitDecoy } from '../graft/decoy.js'
+import { GraftError } from '../graft/error.js'
+import { type Exchanged, exchange, exchangeFds } from '../graft/exchange.js'
+import { HostFollower } from '../graft/host-follower.js'
+import { launchIsolated, mountpointsOf } from '../graft/isolated-launch.js'
+import { readMounts } from '../kernel/mountinfo.js'
+import { closeFd } from '../native/descriptor.js'
+import type { Fd, Pid } from '../native/types.js'
+import { Relay, relaySockets } from '../relay/index.js'
+import { settle } from '../settle/settle.js'
+import { beginLife } from './beginning.js'
+import { takeChannel } from './capturing.js'
+import { tenths } from './events.js'
+import { daemonFamily } from './life.js'
+import type { ManagedMount } from './managed-mount.js'
+
+/** A life that is served through a relay. */
+export interface Graft {
+  readonly relay: Relay
+  /** Where the daemon has the relay's socket. */
+  readonly fds: Exchanged['fds']
+  readonly stopUs: number
+  /** The kernel's side, the relay's own: for holders that are all gone. */
+  readonly channel: Fd
+  readonly since: number
+}
+
+/** Has a relay ready before it is needed: starting its thread takes longer than a pause may. */
+export function prepareRelay(m: ManagedMount): void {
+  if (m.options.revive === 'graft') m.spareRelay ??= Relay.prepare()
+}
+
+/** Settles the requests in flight and starts the next life up to its decoy. */
+export function respawnGrafted(m: ManagedMount): void {
+  const channel = takeChannel(m)
+  if (channel === null || !m.mount) return m.dispatch('channel_lost')
+  const { mountpoint, device, connection } = m.mount
+  try {
+    const settled = settle(channel, connection, mountpoint, m.options.inFlight)
+    if (m.pause) m.pause.settled = settled.policy
+  } finally {
+    closeFd(channel)
+  }
+  const host = readMounts()
+  m.follower = new HostFollower(() => (m.leader?.pid ?? null) as Pid | null, host)
+  const { argv, cwd, env } = m.options
+  const detach = mountpointsOf(host, device)
+  const launched = launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
+  beginLife(m, launched)
+  prepareRelay(m)
+  m.spareRelay?.scan(device, excluded(m))
+  m.enter('respawning')
+  m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
+  void bringUp(m, launched)
+}
+
+async function bringUp(m: ManagedMount, { pid, isolated, go }: ReturnType<typeof launchIsolated>): Promise<void> {
+  const number = m.number
+  m.giveUpLife = new AbortController()
+  const { signal } = m.giveUpLife
+  try {
+    await isolated
+    go()
+    const family = () => daemonFamily(m.helpers(), null)
+    const mountpoint = m.mount?.mountpoint ?? null
+    const decoy = await awaitDecoy({ pid, family, mountpoint, watcher: m.watcher, signal })
+    if (m.number === number) m.dispatch('decoy_ready', { decoy })
+  } catch (error) {
+    if (m.number === number && !signal.aborted) refuse(m, error)
+  }
+}
+
+/** A life that cannot be grafted, with the reason. One that has ended tells so itself. */
+function refuse(m: ManagedMount, error: unknown): void {
+  if (!(error instanceof GraftError)) return m.fail(error)
+  if (error.reason !== 'ended') m.dispatch('refused', { reason: 'not-graftable', detail: error.message })
+}
+
+/** Puts the relay between the kernel and the life. */
+export function graft(m: ManagedMount, decoy: ServedMount): void {
+  const channel = takeChannel(m)
+  if (channel === null || !m.mount || !m.spareRelay) return m.dispatch('channel_lost')
+  const { ours, theirs } = relaySockets()
+  let exchanged: Exchanged
+  try {
+    exchanged = exchange(daemonFamily(m.helpers(), null), decoy.connection, theirs)
+  } catch (error) {
+    closeFd(ours)
+    closeFd(channel)
+    return refuse(m, error)
+  } finally {
+    closeFd(theirs)
+  }
+  const relay = m.spareRelay
+  m.spareRelay = null
+  m.graft = { relay, channel, fds: exchanged.fds, stopUs: exchanged.stopUs, since: performance.now() }
+  const { mountpoint, device } = m.mount
+  relay.start({ channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m) }).catch(() => {}) // its end is told by `ended`
+  void relay.ended.then((end) => {
+    if (m.graft?.relay !== relay) return
+    const detail = end.by === 'error' ? end.error.message : end.by
+    m.dispatch('relay_ended', { detail })
+  })
+}
+
+/** Takes the relay of a life away. What it has read and not answered is settled before the next one. */
+export function endGraft(m: ManagedMount): void {
+  m.giveUpLife?.abort()
+  m.giveUpLife = null
+  m.follower = null
+  const { graft } = m
+  m.graft = null
+  if (graft) m.closing = Promise.all([m.closing, graft.relay.stop()])
+}
+
+/** Takes all relays away, the one that waits too. */
+export function endRelays(m: ManagedMount): void {
+  endGraft(m)
+  const spare = m.spareRelay
+  m.spareRelay = null
+  if (spare) m.closing = Promise.all([m.closing, spare.stop()])
+}
+
+const LOOK_MS = 25
+/** The part of the time that may be spent on looking who has files open. */
+const LOOKING_SHARE = 0.05
+
+/** Looks for the moment when no id of an earlier life is in use any more, and then leaves the daemon alone. */
+export function healWhenPossible(m: ManagedMount, afterMs = LOOK_MS): void {
+  const { graft } = m
+  if (!graft || m.options.afterHeal === 'relay') return
+  setTimeout(() => {
+    if (m.graft !== graft || m.state !== 'healing') return
+    const { liveHandles, parked } = graft.relay.counts()
+    if (liveHandles > 0 || parked > 0) return healWhenPossible(m)
+    const before = performance.now()
+    graft.relay.heal().then(
+      (isHealed) => {
+        if (m.graft !== graft || m.state !== 'healing') return
+        if (isHealed) m.dispatch('healed')
+        else healWhenPossible(m, Math.max(LOOK_MS, (performance.now() - before) / LOOKING_SHARE))
+      },
+      (error: unknown) => m.fail(error),
+    )
+  }, afterMs).unref()
+}
+
+/** The relay is paused and has nothing in hand: the daemon gets the channel itself. */
+export function rejoin(m: ManagedMount): void {
+  const { graft } = m
+  const channel = takeChannel(m)
+  if (!graft || channel === null) return m.dispatch('channel_lost')
+  let stopUs = 0
+  try {
+    for (const pid of new Set(graft.fds.map((each) => each.pid))) {
+      const fds = graft.fds.filter((each) => each.pid === pid).map(({ fd }) => fd)
+      stopUs = Math.max(stopUs, exchangeFds(pid, fds, channel).stopUs)
+    }
+  } catch (error) {
+    // The life has either ended, which is told elsewhere, or goes on behind the relay.
+    if (!(error instanceof GraftError)) throw error
+    void graft.relay.resume()
+    return healWhenPossible(m)
+  } finally {
+    closeFd(channel)
+  }
+  m.graft = null
+  m.closing = Promise.all([m.closing, graft.relay.stop()])
+  prepareRelay(m)
+  m.enter('serving')
+  m.emit('healed', {
+    daemon_pid: m.leader?.pid ?? 0,
+    heal_ms: tenths(performance.now() - graft.since),
+    stop_us: stopUs,
+  })
+}
+
+/** Whose open files pin nothing: ours, the holders', the daemon's own. */
+const excluded = (m: ManagedMount): number[] => [process.pid, ...m.helpers(), ...daemonFamily(m.helpers(), null)]
