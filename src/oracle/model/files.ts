@@ -1,0 +1,164 @@
+// Rules of what is in files: open files, their bytes, mappings and locks.
+import { type Impossible, impossible } from '../answer.js'
+import type { Kind } from '../operations.js'
+import { pattern, writerTag } from '../pattern.js'
+import { factsOf, type Model, type Rule } from './model.js'
+import { type FileNode, newFile, setName, walk } from './tree.js'
+
+type FileKind =
+  | 'open'
+  | 'close'
+  | 'read'
+  | 'pread'
+  | 'write'
+  | 'pwrite'
+  | 'ftruncate'
+  | 'truncate'
+  | 'fsync'
+  | 'fstat'
+  | 'flock'
+  | 'map'
+  | 'unmap'
+  | 'mapRead'
+  | 'mapWrite'
+
+const done = { done: true } as const
+const fails = (errno: string) => ({ errno })
+
+export const fileRules: { [K in FileKind & Kind]: Rule<K> } = {
+  open(model, { file: number, path, access, append, create, exclusive, truncate, mode }) {
+    if (model.files.has(number)) return impossible
+    const found = walk(model.root, path, !(create && exclusive))
+    if ('errno' in found) return found
+    let { node } = found
+    if (node && create && exclusive) return fails('EEXIST')
+    if (node?.type === 'folder') return create || access !== 'read' ? fails('EISDIR') : impossible
+    if (node?.type === 'symlink') return impossible
+    if (!node) {
+      if (!create) return fails('ENOENT')
+      node = newFile(mode)
+      setName(found.folder, found.name, node)
+    } else if (truncate) {
+      if (model.isMappedBehind(node, 0)) return impossible
+      resize(node, 0)
+    }
+    model.files.set(number, { file: node, access, append, position: 0 })
+    return done
+  },
+  close(model, { file }) {
+    const open = model.files.get(file)
+    // A daemon hears of the close, and drops the lock, at any time afterwards.
+    if (!open || open.file.locks.has(file)) return impossible
+    model.files.delete(file)
+    return done
+  },
+  read(model, { file, length }) {
+    const open = model.files.get(file)
+    if (!open) return impossible
+    if (open.access === 'write') return fails('EBADF')
+    const bytes = Buffer.from(open.file.bytes.subarray(open.position, open.position + length))
+    open.position += bytes.length
+    return { bytes, file: open.file }
+  },
+  pread(model, { file, offset, length }) {
+    const open = model.files.get(file)
+    if (!open) return impossible
+    if (open.access === 'write') return fails('EBADF')
+    return { bytes: Buffer.from(open.file.bytes.subarray(offset, offset + length)), file: open.file }
+  },
+  write(model, { file, length, process, step }) {
+    const open = model.files.get(file)
+    if (!open) return impossible
+    if (open.access === 'read') return fails('EBADF')
+    const offset = open.append ? open.file.bytes.length : open.position
+    put(open.file, offset, pattern(process, step, length), writerTag(process, step))
+    open.position = offset + length
+    return { count: length }
+  },
+  /** Linux appends whatever the offset, see pwrite(2), BUGS. */
+  pwrite(model, { file, offset, length, process, step }) {
+    const open = model.files.get(file)
+    if (!open) return impossible
+    if (open.access === 'read') return fails('EBADF')
+    const at = open.append ? open.file.bytes.length : offset
+    put(open.file, at, pattern(process, step, length), writerTag(process, step))
+    return { count: length }
+  },
+  ftruncate(model, { file, size }) {
+    const open = model.files.get(file)
+    if (!open) return impossible
+    if (open.access === 'read') return fails('EINVAL')
+    return cut(model, open.file, size)
+  },
+  truncate(model, { path, size }) {
+    const found = walk(model.root, path, true)
+    if ('errno' in found) return found
+    if (!found.node) return fails('ENOENT')
+    if (found.node.type === 'folder') return fails('EISDIR')
+    return found.node.type === 'file' ? cut(model, found.node, size) : impossible
+  },
+  fsync: (model, { file }) => (model.files.has(file) ? done : impossible),
+  fstat(model, { file }) {
+    const open = model.files.get(file)
+    return open ? { facts: factsOf(open.file) } : impossible
+  },
+  /** A lock that changes its kind is given up first, and stays so if it cannot be had, see flock(2). */
+  flock(model, { file, lock }) {
+    const open = model.files.get(file)
+    if (!open || isMapped(model, file)) return impossible
+    const { locks } = open.file
+    if (locks.get(file) === lock) return done
+    locks.delete(file)
+    if (lock === 'none') return done
+    if (lock === 'exclusive' ? locks.size > 0 : [...locks.values()].includes('exclusive')) return fails('EAGAIN')
+    locks.set(file, lock)
+    return done
+  },
+  map(model, { mapping, file, length }) {
+    const open = model.files.get(file)
+    if (!open || model.mappings.has(mapping) || open.file.locks.has(file)) return impossible
+    if (length > open.file.bytes.length || length === 0) return impossible
+    if (open.access !== 'both') return fails('EACCES')
+    open.file.wasMapped = true
+    open.file.mtime = undefined
+    model.mappings.set(mapping, { file: open.file, of: file, length })
+    return done
+  },
+  unmap: (model, { mapping }) => (model.mappings.delete(mapping) ? done : impossible),
+  mapRead(model, { mapping, offset, length }) {
+    const map = model.mappings.get(mapping)
+    if (!map || offset + length > map.length) return impossible
+    return { bytes: Buffer.from(map.file.bytes.subarray(offset, offset + length)), file: map.file }
+  },
+  mapWrite(model, { mapping, offset, length, process, step }) {
+    const map = model.mappings.get(mapping)
+    if (!map || offset + length > map.length) return impossible
+    put(map.file, offset, pattern(process, step, length), writerTag(process, step))
+    return done
+  },
+}
+
+/** The mapping keeps the open file, and with it the lock. */
+const isMapped = (model: Model, file: number): boolean =>
+  [...model.mappings.values()].some((mapping) => mapping.of === file)
+
+function put(file: FileNode, offset: number, bytes: Buffer, writer: string): void {
+  if (bytes.length === 0) return
+  if (offset + bytes.length > file.bytes.length) resize(file, offset + bytes.length)
+  bytes.copy(file.bytes, offset)
+  file.writers.add(writer)
+  file.mtime = undefined
+}
+
+function cut(model: Model, file: FileNode, size: number): typeof done | Impossible {
+  if (model.isMappedBehind(file, size)) return impossible
+  resize(file, size)
+  return done
+}
+
+function resize(file: FileNode, size: number): void {
+  const bytes = Buffer.alloc(size)
+  file.bytes.copy(bytes, 0, 0, size)
+  file.bytes = bytes
+  file.mtime = undefined
+}

@@ -1,0 +1,38 @@
+// What the oracle is asked for.
+import type { Left } from './verdict.js'
+
+export interface OracleOptions {
+  /** An existing folder; the oracle works in a new one below it and removes that in the end. */
+  readonly folder: string
+  /** The same folder by another way, as the one that a mirror shows: it is compared too. */
+  readonly beneath?: string
+  /** How many work at once. Default 3. */
+  readonly processes?: number
+  /** The same seed gives the same operations. Default: any. */
+  readonly seed?: number
+  /** Each process ends after so many steps, or seconds, or when the signal comes, whichever is first. Default 1000 steps. */
+  readonly operations?: number
+  readonly seconds?: number
+  readonly signal?: AbortSignal
+  /** No answer after so many milliseconds: it hangs. Default 30,000. */
+  readonly deadline?: number
+  /** What the file system cannot do. Default: found out first, see calibrate. */
+  readonly left?: readonly Left[]
+  /** A shorter run of one process: only these steps of it are done, with what the others would have made left away. */
+  readonly only?: { readonly process: number; readonly steps: readonly StepRange[] }
+  readonly onProgress?: (progress: Progress) => void
+  /** The program that performs and its arguments. Default: the oracle's own. */
+  readonly performer?: readonly string[]
+}
+
+/** Both ends included. */
+export type StepRange = readonly [from: number, to: number]
+
+export interface Progress {
+  readonly phase: 'calibrated' | 'working' | 'done'
+  readonly seed: number
+  readonly operations: number
+  readonly findings: number
+}
+
+export const DEADLINE_MS = 30_000

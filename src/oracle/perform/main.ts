@@ -1,0 +1,5 @@
+// Entry of the process that performs.
+import { serve } from './process.js'
+
+serve()
+process.exit()

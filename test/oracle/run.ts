@@ -1,0 +1,59 @@
+// The oracle from the command line, for long runs: on a folder, or on a mount of a daemon under `keepmount run` with kills.
+//   node .build/test/oracle/run.js [--seed N] [--operations N] [--processes N] [--kills N] [--folder DIR | -- DAEMON {src} {mnt}]
+import { parseArgs } from 'node:util'
+import { oracle, verdictTable } from '../../src/oracle/index.js'
+import type { OracleOptions } from '../../src/oracle/options.js'
+import { Place } from '../fixtures/place.js'
+import { underKills } from './under-kills.js'
+
+const separator = process.argv.indexOf('--')
+const daemon = separator < 0 ? undefined : process.argv.slice(separator + 1)
+const { values } = parseArgs({
+  args: process.argv.slice(2, separator < 0 ? undefined : separator),
+  options: {
+    seed: { type: 'string' },
+    operations: { type: 'string' },
+    processes: { type: 'string', default: '3' },
+    kills: { type: 'string', default: '0' },
+    folder: { type: 'string' },
+    json: { type: 'boolean' },
+    /** `process:from-to`, as in the verdict. */
+    only: { type: 'string' },
+  },
+})
+const seed = Number(values.seed ?? Date.now() % 1_000_000)
+const [process_, from, to] = (values.only ?? '').split(/[:-]/).map(Number)
+const options: Omit<OracleOptions, 'folder'> & { readonly seed: number } = {
+  seed,
+  processes: Number(values.processes),
+  ...(values.operations !== undefined && { operations: Number(values.operations) }),
+  ...(values.only !== undefined && {
+    only: { process: Number(process_), steps: [[Number(from), Number(to ?? from)]] as const },
+  }),
+}
+console.log(`seed ${seed}`)
+if (values.folder !== undefined) {
+  const verdict = await oracle({ ...options, folder: values.folder })
+  console.log(values.json ? JSON.stringify(verdict, null, 2) : verdictTable(verdict))
+  process.exitCode = verdict.clean ? 0 : 1
+} else {
+  const place = new Place()
+  try {
+    const { baseline, verdict, pauses, problems } = await underKills(place, {
+      ...options,
+      kills: Number(values.kills),
+      ...(daemon && {
+        daemon: daemon.map((part) => part.replace('{src}', place.source).replace('{mnt}', place.mount)),
+      }),
+    })
+    console.log(`without kills:\n${verdictTable(baseline)}\n`)
+    if (verdict) console.log(`with ${pauses.length} kills:\n${verdictTable(verdict)}`)
+    const sorted = pauses.toSorted((a, b) => a - b)
+    console.log(`downtime median ${sorted[sorted.length >> 1]} ms, longest ${sorted.at(-1)} ms`)
+    for (const problem of problems) console.log(`PROBLEM: ${problem}`)
+    process.exitCode = baseline.clean && verdict?.clean && problems.length === 0 ? 0 : 1
+  } finally {
+    await place.clean()
+  }
+}
+process.exit()

@@ -1,0 +1,52 @@
+// The oracle on a mount under `keepmount run`: first without kills, which must be clean, then the daemon is killed at
+// seeded moments.
+import { setTimeout as pass } from 'node:timers/promises'
+import { type OracleOptions, oracle, type Verdict } from '../../src/oracle/index.js'
+import { Random } from '../../src/oracle/random.js'
+import { Managed, unlimited } from '../fixtures/managed.js'
+import type { Place } from '../fixtures/place.js'
+import { builtProgram } from '../fixtures/project.js'
+
+export interface UnderKills extends Omit<OracleOptions, 'folder' | 'seed'> {
+  readonly seed: number
+  readonly kills: number
+  /** argv of the daemon; without it, the mirror. */
+  readonly daemon?: readonly string[]
+  /** Longest time from one revival to the next kill, in milliseconds. */
+  readonly calm?: number
+}
+
+export interface KillResult {
+  readonly baseline: Verdict
+  /** Undefined if the baseline was not clean. */
+  readonly verdict?: Verdict
+  /** Downtime of each kill in milliseconds. */
+  readonly pauses: readonly number[]
+  readonly problems: readonly string[]
+  readonly managed: Managed
+}
+
+export async function underKills(place: Place, options: UnderKills): Promise<KillResult> {
+  const { kills, daemon, calm = 200, seed, ...rest } = options
+  const performer = [builtProgram('src/oracle/perform/main')]
+  const common = { ...rest, folder: place.mount, seed, performer }
+  const managed = await Managed.serving(place, { ...(daemon && { daemon }), options: unlimited })
+  const baseline = await oracle(common)
+  const problems: string[] = []
+  const pauses: number[] = []
+  if (!baseline.clean || kills === 0) return { baseline, pauses, problems, managed }
+  const random = new Random(seed, 'kills')
+  const over = new AbortController()
+  const killing = (async () => {
+    while (pauses.length < kills) {
+      await pass(random.next() * calm)
+      pauses.push((await managed.crash()).downtime_ms)
+    }
+  })()
+  killing.catch((error: unknown) => problems.push(String(error))).finally(() => over.abort())
+  // As long as the kills last, whatever the number of operations was without them.
+  const endless = { ...common, operations: Number.POSITIVE_INFINITY, signal: over.signal, left: baseline.left }
+  const verdict = await oracle(endless)
+  await killing.catch(() => undefined)
+  return { baseline, verdict, pauses, problems, managed }
+}
