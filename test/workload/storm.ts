@@ -53,6 +53,8 @@ export async function storm(options: StormOptions): Promise<StormReport> {
 class Storm {
   private readonly random: Random
   private readonly kills = { daemon: 0, holder: 0, supervisor: 0 }
+  /** Their pids; one that is given to another process meanwhile does not matter within a storm. */
+  private readonly killed = new Set<number>()
   private readonly pauses: number[] = []
   private readonly problems: string[] = []
   private managed: Managed
@@ -160,8 +162,13 @@ class Storm {
     if (withDaemon) await this.revival(0)
   }
 
+  /** Waits for a life that was not killed too. */
   private async revival(from: number): Promise<void> {
-    const { downtime_ms } = await this.managed.event('revived', { from, deadline: REVIVAL_DEADLINE_MS })
+    const { downtime_ms } = await this.managed.event('revived', {
+      from,
+      where: ({ daemon_pid }) => !this.killed.has(daemon_pid),
+      deadline: REVIVAL_DEADLINE_MS,
+    })
     this.pauses.push(downtime_ms)
   }
 
@@ -169,6 +176,7 @@ class Storm {
     try {
       process.kill(pid, 'SIGKILL')
       this.kills[who]++
+      this.killed.add(pid)
       return true
     } catch (error) {
       if (failedWith(error, 'ESRCH')) return false

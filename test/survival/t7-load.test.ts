@@ -1,0 +1,60 @@
+// T7: load through many crashes: all applications on one mount through 50 kills, a tree that is copied meanwhile, and
+// several mounts at once.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { nothingLeft } from '../fixtures/after-all.js'
+import { Child } from '../fixtures/child.js'
+import { Managed, unlimited } from '../fixtures/managed.js'
+import { placeFor } from '../fixtures/place.js'
+import { storm } from '../workload/storm.js'
+
+const KILLS = 50
+const SEED = 20_240_524
+
+t.test(
+  `eight applications do not notice ${KILLS} kills of the daemon, nor those of holders and keepmount`,
+  async (t) => {
+    const report = await storm({
+      kills: KILLS,
+      minutes: 3,
+      seed: SEED,
+      also: ['holder', 'supervisor'],
+      progress: (text) => t.comment(text),
+    })
+    t.same(report.problems, [], JSON.stringify(report, null, 2))
+    t.equal(report.kills.daemon, KILLS)
+    t.ok(report.kills.holder > 0 && report.kills.supervisor > 0, 'holders and supervisors died too')
+    t.ok(report.supervisor_rss_kb.end < 80 * 1024, `the supervisor has ${report.supervisor_rss_kb.end} kB`)
+  },
+)
+
+t.test('a tree that is copied through ten kills is the same afterwards', async (t) => {
+  const place = placeFor(t)
+  const tree = join(place.source, 'tree')
+  for (let folder = 0; folder < 20; folder++) {
+    mkdirSync(join(tree, `folder ${folder}`), { recursive: true })
+    for (let file = 0; file < 50; file++)
+      writeFileSync(join(tree, `folder ${folder}`, `file ${file}`), `${folder} ${file}\n`.repeat(1 + file * 20))
+  }
+  const managed = await Managed.serving(place, { options: unlimited })
+  const copying = new Child(['cp', '-a', join(place.mount, 'tree'), join(place.mount, 'copy')], { env: place.env })
+  place.undo(() => copying.kill())
+  for (let i = 0; i < 10; i++) await managed.crash()
+  t.same(await copying.end(60_000), { code: 0, signal: null }, copying.stderr)
+  const compare = new Child(['diff', '-r', tree, join(place.source, 'copy')])
+  t.same(await compare.end(60_000), { code: 0, signal: null }, compare.stdout)
+  await managed.stop()
+  await nothingLeft(t, place)
+})
+
+t.test('five mounts are kept at once, each with its own crashes', async (t) => {
+  const places = Array.from({ length: 5 }, () => placeFor(t))
+  const all = await Promise.all(places.map((place) => Managed.serving(place, { options: unlimited })))
+  for (let i = 0; i < 5; i++) await Promise.all(all.map((managed) => managed.crash()))
+  for (const managed of all) {
+    t.equal((await managed.status()).life, 6)
+    t.same(await managed.stop(), { code: 0, signal: null })
+    await nothingLeft(t, managed.place)
+  }
+})
