@@ -8,7 +8,7 @@
 import { address, at, type Program } from './program.js'
 
 export const resolverQuestions = {
-  /** Opens the mount's root, whose path is the argument, and answers with what it is. */
+  /** Opens the mount's root, whose path is the argument, and answers with what it is; its own path there is `/`. */
   OPEN: 1,
   /** The argument is a struct file_handle. */
   RESOLVE: 2,
@@ -42,6 +42,7 @@ const O_PATH = 0o10000000
 /** AT_EMPTY_PATH | AT_STATX_DONT_SYNC: what the kernel has cached, without asking the daemon. */
 const AS_CACHED = 0x1000 | 0x4000
 const STATX_BASIC_STATS = 0x7ff
+const OPEN_TREE_CLONE = 1
 const FSPICK_CLOEXEC = 1
 const FSCONFIG_CMD_RECONFIGURE = 7
 const MSG_DONTWAIT = 0x40
@@ -78,9 +79,14 @@ export const resolver: Program = {
 
     ['label', 'open'],
     ['call', 'close', 'root'],
-    ['call', 'openat', AT_FDCWD, 'cursor', O_CLOEXEC, 0],
-    ['move', 'root', 'result'],
+    // In a copy of the mount that is attached nowhere: the mount itself can be unmounted while it is open.
+    ['call', 'open_tree', AT_FDCWD, 'cursor', OPEN_TREE_CLONE + O_CLOEXEC],
     ['move', 'fd', 'result'],
+    ['if', 'fd', '<', 0, 'answer'],
+    ['call', 'openat', 'fd', address('dot'), O_CLOEXEC, 0],
+    ['move', 'root', 'result'],
+    ['call', 'close', 'fd'],
+    ['move', 'fd', 'root'],
     ['if', 'fd', '<', 0, 'answer'],
     ['call', 'dup3', 'fd', TURN, O_CLOEXEC],
     ['goto', 'describe'],
@@ -141,6 +147,8 @@ export const resolver: Program = {
 
     ['label', 'link'],
     ['data', Buffer.from(`/proc/self/fd/${TURN}\0`)],
+    ['label', 'dot'],
+    ['data', Buffer.from('.\0')],
     ['label', 'nothing'],
     ['data', Buffer.from('\0')],
     ['label', 'name'],

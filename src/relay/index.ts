@@ -180,6 +180,11 @@ export class Relay {
     return false
   }
 
+  /** Lets go of the mount, so that the kernel can end it once nobody else uses it. */
+  async letGo(): Promise<void> {
+    await this.step('close-root')
+  }
+
   /** Goes on after a heal that was not used. */
   async resume(): Promise<void> {
     await this.step('resume')

@@ -125,6 +125,10 @@ export const actions = {
     if (!m.graft) rescan(m)
   },
 
+  retire(m) {
+    m.life?.signal(SIGTERM)
+  },
+
   end_life(m) {
     m.life?.signal(SIGKILL)
   },
@@ -153,7 +157,8 @@ export const actions = {
     m.enter('leaving')
     // A life that was to serve again may never look at its channel; one that serves is told by it, and may be slow.
     if (m.pause) m.life?.kill()
-    else if (m.graft) m.life?.signal(SIGTERM)
+    // What is cached is still written through the relay: it ends when the kernel closes the channel.
+    void m.graft?.relay.letGo()
     if (!m.pause) m.timers.arm('stop_timeout', m.options.timeoutStopSec * 1000)
   },
 

@@ -42,6 +42,7 @@ export type Action =
   | 'prove' // ask the mount for an answer
   | 'graft' // put the relay between the kernel and the life
   | 'rejoin' // give the channel itself to a grafted life
+  | 'retire' // the kernel has closed a grafted life's channel: tell the life
   | 'end_life' // a grafted life without its relay serves nobody: end it
   | 'settle_in' // the life serves: end the pause
   | 'orphan' // a life died: decide whether and when the next one starts
@@ -155,7 +156,7 @@ export const transitions = {
   leaving: {
     mounted: 'impossible',
     decoy_ready: null,
-    relay_ended: null,
+    relay_ended: 'retire',
     healed: null,
     daemon_exited: 'end',
     answered: null,
