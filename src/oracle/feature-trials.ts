@@ -34,6 +34,11 @@ const rename = (from: string, to: string, how: Arguments['rename']['how'] = 'rep
   how,
 })
 
+const tenFolders = [...'abcdefghij'].map(mkdir)
+/** Two names each. */
+const readings = (times: number, folder = 0): Operation[] =>
+  Array.from({ length: times }, () => ({ kind: 'readSome', folder, room: 48 }))
+
 /** Without these there is nothing to judge. */
 export const basics: readonly Operation[] = [
   open(0, 'a'),
@@ -162,15 +167,26 @@ export const featureTrials: Readonly<Record<Feature, readonly Operation[]>> = {
     stat('d'),
   ],
   halfRead: [
-    ...[...'abcdefghij'].map((name) => mkdir(name)),
+    ...tenFolders,
     { kind: 'opendir', folder: 0, path: '' },
-    ...Array.from({ length: 3 }, (): Operation => ({ kind: 'readSome', folder: 0, room: 100 })),
-    mkdir('k'),
-    rename('a', 'l'),
-    ...Array.from({ length: 12 }, (): Operation => ({ kind: 'readSome', folder: 0, room: 100 })),
+    ...readings(12),
     { kind: 'opendir', folder: 1, path: 'b' },
     { kind: 'rmdir', path: 'b' },
     { kind: 'readSome', folder: 1, room: 500 },
+  ],
+  // Whether the first or the last made comes first, one of those in the middle is the next when they go.
+  changingRead: [
+    ...tenFolders,
+    { kind: 'opendir', folder: 0, path: '' },
+    ...readings(2),
+    { kind: 'rmdir', path: 'e' },
+    { kind: 'rmdir', path: 'f' },
+    ...readings(6),
+    { kind: 'opendir', folder: 1, path: '' },
+    { kind: 'readSome', folder: 1, room: 48 },
+    mkdir('k'),
+    rename('b', 'l'),
+    ...readings(12, 1),
   ],
   xattr: [
     open(0, 'a'),

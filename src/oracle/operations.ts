@@ -99,6 +99,7 @@ export const featureTable = {
   exchange: 'exchanging two names',
   rmdir: 'removing folders',
   halfRead: 'folders that are read bit by bit',
+  changingRead: 'folders that change while they are read: the other names once each',
   xattr: 'extended attributes',
   mmap: 'shared writable mappings',
   flock: 'locks by flock',

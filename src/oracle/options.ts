@@ -21,6 +21,8 @@ export interface OracleOptions {
   /** A shorter run of one process: only these steps of it are done, with what the others would have made left away. */
   readonly only?: { readonly process: number; readonly steps: readonly StepRange[] }
   readonly onProgress?: (progress: Progress) => void
+  /** Every operation, before it is asked for. */
+  readonly onOperation?: (process: number, step: number, operation: string) => void
   /** The program that performs and its arguments. Default: the oracle's own. */
   readonly performer?: readonly string[]
 }

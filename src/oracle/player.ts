@@ -115,7 +115,9 @@ export class Player {
   /** Has it done. True if it was as expected. */
   private async step(operation: Operation, expected: Expectation, step: number): Promise<boolean> {
     const { tally, shared } = this.play
-    this.hash.update(`${describe(operation)}\n`)
+    const text = describe(operation)
+    this.hash.update(`${text}\n`)
+    this.play.options.onOperation?.(this.process, step, text)
     const reply = await this.child.ask(operation)
     tally.took(operation.kind, reply.ms, this.process, step)
     const actual = actualOf(reply)

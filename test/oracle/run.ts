@@ -17,6 +17,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '0' },
     folder: { type: 'string' },
     json: { type: 'boolean' },
+    trace: { type: 'boolean' },
     /** `process:from-to`, as in the verdict. */
     only: { type: 'string' },
   },
@@ -27,6 +28,9 @@ const options: Omit<OracleOptions, 'folder'> & { readonly seed: number } = {
   seed,
   processes: Number(values.processes),
   ...(values.operations !== undefined && { operations: Number(values.operations) }),
+  ...(values.trace && {
+    onOperation: (who: number, step: number, text: string) => console.log(`${who}:${step} ${text}`),
+  }),
   ...(values.only !== undefined && {
     only: { process: Number(process_), steps: [[Number(from), Number(to ?? from)]] as const },
   }),

@@ -100,6 +100,7 @@ export const nameRules: { [K in NameKind & Kind]: Rule<K> } = {
       sure: new Set(node.entries.keys()),
       maybe: new Set<string>(),
       seen: new Set<string>(),
+      unsettled: model.left.has('changingRead'),
     }
     node.readings.add(reading)
     model.folders.set(folder, reading)

@@ -40,8 +40,10 @@ export interface Reading {
   readonly folder: FolderNode
   /** There since the reading began: each must be seen exactly once. */
   readonly sure: Set<string>
-  /** Came or went meanwhile: may be seen or not. */
+  /** Came or went meanwhile: may be seen or not, also twice. */
   readonly maybe: Set<string>
+  /** With one change, all names become such. */
+  readonly unsettled: boolean
   /** What was seen; the judge's. */
   readonly seen: Set<string>
 }
@@ -105,8 +107,10 @@ export function setName(folder: FolderNode, name: string, node: Node | undefined
   if (node?.type === 'folder') node.parent = folder
   folder.mtime = undefined
   for (const reading of folder.readings) {
-    reading.sure.delete(name)
-    reading.maybe.add(name)
+    for (const changed of reading.unsettled ? [...reading.sure, name] : [name]) {
+      reading.sure.delete(changed)
+      reading.maybe.add(changed)
+    }
   }
 }
 
