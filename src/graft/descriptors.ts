@@ -32,20 +32,25 @@ export function describe(pid: Pid, fd: RemoteFd): Descriptor {
 }
 
 /**
- * The epoll entries of these descriptors.
- * @throws GraftError `io-uring` if an io_uring of the process has one of the files registered
+ * The epoll sets of a process.
+ * @param linkTexts what the files that are to be exchanged are called
+ * @throws GraftError `io-uring` if an io_uring of the process has one of these files registered
  */
-export function watchesOf(pid: Pid, fds: ReadonlySet<number>, linkTexts: ReadonlySet<string>): Watch[] {
-  const watches: Watch[] = []
+export function epollSetsOf(pid: Pid, linkTexts: ReadonlySet<string>): RemoteFd[] {
+  const sets: RemoteFd[] = []
   for (const [fd, link] of linksOf(pid)) {
-    if (link === 'anon_inode:[eventpoll]')
-      for (const entry of epollEntries(infoOf(pid, fd) ?? ''))
-        if (fds.has(entry.fd)) watches.push({ set: fd, ...entry })
+    if (link === 'anon_inode:[eventpoll]') sets.push(fd)
     if (link === 'anon_inode:[io_uring]' && registers(infoOf(pid, fd) ?? '', linkTexts))
       throw new GraftError('io-uring', pid, `fd ${fd}`)
   }
-  return watches
+  return sets
 }
+
+/** The entries of these descriptors in the sets. */
+export const watchesIn = (pid: Pid, sets: readonly RemoteFd[], fds: ReadonlySet<number>): Watch[] =>
+  sets.flatMap((set) =>
+    epollEntries(infoOf(pid, set) ?? '').flatMap((entry) => (fds.has(entry.fd) ? [{ set, ...entry }] : [])),
+  )
 
 /** Rows like `    0: /dev/fuse` below `UserFiles:`. Source: io_uring/fdinfo.c. */
 const registers = (info: string, linkTexts: ReadonlySet<string>): boolean =>

@@ -8,10 +8,10 @@ import { failedWith } from '../native/error.js'
 import { setNonblocking } from '../native/files.js'
 import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
-import { type Descriptor, describe, linkTextOf, type Watch, watchesOf } from './descriptors.js'
+import { type Descriptor, describe, epollSetsOf, linkTextOf, type Watch, watchesIn } from './descriptors.js'
 import { GraftError } from './error.js'
-import { closeAll, handOver } from './hand-over.js'
-import { RemoteCalls } from './remote-calls.js'
+import { handOver } from './hand-over.js'
+import { RemoteCalls, type Scratch } from './remote-calls.js'
 import { StoppedProcess } from './stopped-process.js'
 import { syscallInstructionOf } from './vdso.js'
 
@@ -67,7 +67,8 @@ const channelsOf = (pid: Pid, connection: number): RemoteFd[] =>
     .map(({ fd }) => fd)
 
 /**
- * Exchanges these descriptors of one process, all or none.
+ * Exchanges these descriptors of one process, all or none. It stands still as a whole only for that; what is needed before
+ * and after is done by one of its threads while the others run.
  * @throws GraftError, SyscallError; the process is as before
  */
 export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd): Exchanged {
@@ -77,21 +78,52 @@ export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd)
       replacement,
       target.descriptors.some(({ nonblocking }) => nonblocking),
     )
-    const process = new StoppedProcess(pid)
-    let stopUs: number
+    const there: { fd: RemoteFd | null } = { fd: null }
+    const stops: number[] = []
+    const stop = (scope: 'all' | 'one', action: (remote: RemoteCalls) => void) =>
+      stops.push(whileStopped(target, scope, action))
     try {
-      const remote = new RemoteCalls(process, target.instruction, target.memory)
-      try {
-        replace(remote, replacement, target)
-      } finally {
-        remote.end()
-      }
+      stop('one', (remote) => {
+        there.fd = handOver(remote, target.pidfd, replacement)
+      })
+      stop('all', (remote) => there.fd !== null && replace(remote, there.fd, target))
     } finally {
-      stopUs = process.release()
+      if (target.scratch.address !== 0) tidy(() => stop('one', (remote) => cleanUp(remote, there.fd)))
     }
-    return { stopUs, fds: fds.map((fd) => ({ pid, fd })) }
+    return { stopUs: Math.max(...stops), fds: fds.map((fd) => ({ pid, fd })) }
   } finally {
     for (const fd of target.opened) closeFd(fd)
+  }
+}
+
+/** @returns how long it stood still, in microseconds */
+function whileStopped(target: Target, scope: 'all' | 'one', action: (remote: RemoteCalls) => void): number {
+  const process = new StoppedProcess(target.pid, scope)
+  let stopUs: number
+  try {
+    const remote = new RemoteCalls(process, target.instruction, target.memory, target.scratch)
+    try {
+      action(remote)
+    } finally {
+      remote.end()
+    }
+  } finally {
+    stopUs = process.release()
+  }
+  return stopUs
+}
+
+function cleanUp(remote: RemoteCalls, fd: RemoteFd | null): void {
+  if (fd !== null) remote.raw('close', [fd])
+  remote.freeScratch()
+}
+
+/** What ended or does not stop any more keeps what there is to tidy up; that must not hide how it came to that. */
+function tidy(action: () => void): void {
+  try {
+    action()
+  } catch (error) {
+    if (!(error instanceof GraftError)) throw error
   }
 }
 
@@ -99,9 +131,11 @@ export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd)
 interface Target {
   readonly pidfd: Fd
   readonly memory: Fd
+  readonly pid: Pid
   readonly instruction: number
+  readonly scratch: Scratch
   readonly descriptors: readonly Descriptor[]
-  readonly watches: readonly Watch[]
+  readonly sets: readonly RemoteFd[]
   /** Copies of the files that are replaced. */
   readonly previous: ReadonlyMap<RemoteFd, Fd>
   /** To be closed in the end. */
@@ -116,12 +150,12 @@ function prepare(pid: Pid, fds: readonly RemoteFd[]): Target {
   }
   try {
     const descriptors = fds.map((fd) => describe(pid, fd))
-    const watches = watchesOf(pid, new Set<number>(fds), new Set(fds.map((fd) => linkTextOf(pid, fd))))
+    const sets = epollSetsOf(pid, new Set(fds.map((fd) => linkTextOf(pid, fd))))
     const instruction = syscallInstructionOf(pid)
     const memory = opening(openSync(`/proc/${pid}/mem`, 'r+'))
     const pidfd = opening(pidfdOpen(pid))
     const previous = new Map(fds.map((fd) => [fd, opening(pidfdGetfd(pidfd, fd))]))
-    return { pidfd, memory, instruction, descriptors, watches, previous, opened }
+    return { pid, pidfd, memory, instruction, scratch: { address: 0 }, descriptors, sets, previous, opened }
   } catch (error) {
     for (const fd of opened) closeFd(fd)
     if (failedWith(error, 'ESRCH', 'ENOENT')) throw new GraftError('ended', pid, undefined, { cause: error })
@@ -130,10 +164,11 @@ function prepare(pid: Pid, fds: readonly RemoteFd[]): Target {
   }
 }
 
-function replace(remote: RemoteCalls, replacement: Fd, target: Target): void {
-  const { pidfd, descriptors, watches, previous } = target
+function replace(remote: RemoteCalls, fresh: RemoteFd, target: Target): void {
+  const { pid, pidfd, descriptors, sets, previous } = target
+  // Only now are they sure not to change.
+  const watches = watchesIn(pid, sets, new Set<number>(descriptors.map(({ fd }) => fd)))
   const undo: (() => void)[] = []
-  const { fd: fresh, opened } = handOver(remote, pidfd, replacement)
   try {
     // Entries are known by file and number: they must go before the number means another file. One set can have two
     // numbers, and then its entries are found gone the second time.
@@ -155,8 +190,6 @@ function replace(remote: RemoteCalls, replacement: Fd, target: Target): void {
     // Of a process that has ended nothing can be undone.
     for (const action of error instanceof GraftError ? [] : undo.reverse()) action()
     throw error
-  } finally {
-    closeAll(remote, opened)
   }
 }
 
@@ -167,9 +200,9 @@ const putInPlace = (remote: RemoteCalls, file: RemoteFd, { fd, cloexec }: Descri
 function restore(remote: RemoteCalls, pidfd: Fd, file: Fd, descriptor: Descriptor): void {
   const again = handOver(remote, pidfd, file)
   try {
-    putInPlace(remote, again.fd, descriptor)
+    putInPlace(remote, again, descriptor)
   } finally {
-    closeAll(remote, again.opened)
+    remote.raw('close', [again])
   }
 }
 

@@ -22,19 +22,13 @@ const CONTROL_FD = CONTROL + 16
 const HEADER = 56
 const SIZE = HEADER + 56
 
-export interface HandedOver {
-  /** The file's descriptor there, CLOEXEC. */
-  readonly fd: RemoteFd
-  /** All that was opened there, the file's descriptor included: to be closed by closeAll. */
-  readonly opened: readonly number[]
-}
-
 /**
  * @param pidfd names the process
+ * @returns the file's descriptor there, CLOEXEC; the caller closes it there
  * @throws SyscallError as a call failed there or here, EMFILE if it has no descriptors left; then nothing stays open there
  * @throws GraftError `ended`
  */
-export function handOver(remote: RemoteCalls, pidfd: Fd, file: Fd): HandedOver {
+export function handOver(remote: RemoteCalls, pidfd: Fd, file: Fd): RemoteFd {
   const at = remote.scratch()
   remote.call('socketpair', AF_UNIX, SOCK_DGRAM_CLOEXEC, 0, at)
   const pair = remote.look(0, 8)
@@ -52,20 +46,17 @@ export function handOver(remote: RemoteCalls, pidfd: Fd, file: Fd): HandedOver {
     const fd = control.readInt32LE(0) as RemoteFd
     // The file found no place: recvmsg itself succeeds (MSG_CTRUNC).
     if (fd < 0) throw new SyscallError('recvmsg', constants.errno.EMFILE, 'a file for the daemon')
-    return { fd, opened: [near, far, fd] }
-  } catch (error) {
-    closeAll(remote, [near, far])
-    throw error
+    return fd
+  } finally {
+    closePair(remote, near, far)
   }
 }
 
-/** Closes descriptors there; they mostly follow one another, and then go at once. */
-export function closeAll(remote: RemoteCalls, fds: readonly number[]): void {
-  const sorted = fds.toSorted((a, b) => a - b)
-  const [first = 0, last = 0] = [sorted[0], sorted.at(-1)]
-  const follow = sorted.length > 1 && last - first === sorted.length - 1
-  if (follow && remote.raw('close_range', [first, last, 0]) === 0) return
-  for (const fd of sorted) remote.raw('close', [fd])
+/** Mostly one follows the other, and they go at once. */
+function closePair(remote: RemoteCalls, near: number, far: number): void {
+  if (far === near + 1 && remote.raw('close_range', [near, far, 0]) === 0) return
+  remote.raw('close', [near])
+  remote.raw('close', [far])
 }
 
 function messageHeader(at: number): Buffer {

@@ -13,6 +13,7 @@ import {
   step,
 } from '../native/ptrace.js'
 import { putCall, registerLayout, restartInterrupted, resultOf } from '../native/registers.js'
+import { signalName } from '../native/signals.js'
 import { numberOf, type SyscallName } from '../native/syscall-numbers.js'
 import type { Fd } from '../native/types.js'
 import { GraftError } from './error.js'
@@ -25,12 +26,17 @@ const ROOM = 512
 const PROT_READ_WRITE = 3
 const MAP_PRIVATE_ANONYMOUS = 0x22
 
+/** Memory of ours in a process, for what calls read and write; it lasts from one stop to the next. */
+export interface Scratch {
+  /** Its address there, 0 as long as there is none. */
+  address: number
+}
+
 export class RemoteCalls {
   private readonly saved = new Registers()
   private readonly work = new Registers()
   private readonly room: Block = allocate(ROOM)
   private mask: bigint | null = null
-  private page = 0
   private lost = false
 
   /**
@@ -43,6 +49,7 @@ export class RemoteCalls {
     private readonly process: StoppedProcess,
     private readonly instruction: number,
     private readonly memory: Fd,
+    private readonly memoryThere: Scratch,
   ) {
     const tid = process.caller
     try {
@@ -94,18 +101,20 @@ export class RemoteCalls {
 
   /** Puts the thread back as it was. Never throws: of a process that has ended nothing is left to put back. */
   end(): void {
-    try {
-      if (!this.lost && this.page !== 0) this.raw('munmap', [this.page, ROOM])
-    } catch (error) {
-      if (!(error instanceof GraftError)) throw error
-    }
     if (!this.lost) this.restore()
   }
 
-  /** The address of memory of our own in it. */
+  /** The address of memory of ours in it. */
   scratch(): number {
-    if (this.page === 0) this.page = this.call('mmap', 0, ROOM, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0)
-    return this.page
+    const { memoryThere } = this
+    if (memoryThere.address === 0)
+      memoryThere.address = this.call('mmap', 0, ROOM, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0)
+    return memoryThere.address
+  }
+
+  freeScratch(): void {
+    if (this.memoryThere.address !== 0) this.raw('munmap', [this.memoryThere.address, ROOM])
+    this.memoryThere.address = 0
   }
 
   private readonly restore = (): void => {
@@ -123,11 +132,13 @@ export class RemoteCalls {
       const stop = this.process.awaitCaller(until)
       if (stop.kind === 'gone') throw this.ended()
       if (stop.kind === 'signal' && stop.signal === SIGTRAP) return
-      if (stop.kind === 'late' || (stop.kind === 'signal' && stop.signal !== SIGSTOP)) {
+      if (stop.kind === 'late') {
         this.lost = true
         this.process.giveUpCaller(this.restore)
         throw new GraftError('not-stopping', this.process.pid)
       }
+      if (stop.kind === 'signal' && stop.signal !== SIGSTOP)
+        throw new GraftError('no-syscall-instruction', this.process.pid, signalName(stop.signal) ?? undefined)
       // It cannot be blocked, so it is put off.
       if (stop.kind === 'signal') this.process.owe(stop.signal)
     }

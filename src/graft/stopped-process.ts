@@ -1,4 +1,5 @@
-// A process whose threads all stand still until it is released. It must be released in the same turn of the event loop.
+// A process whose threads all stand still, or one of them, until it is released. It must be released in the same turn of
+// the event loop.
 //
 // A thread in an uninterruptible sleep does not stop, and need not: it neither reads a channel nor can it touch one before
 // the others run again.
@@ -19,28 +20,26 @@ export class StoppedProcess {
   private readonly stopped = new Set<Tid>()
   private readonly skipped = new Set<Tid>()
   private readonly late = new Set<Tid>()
-  private readonly since: number
+  private since = 0
   private readonly reapsLeader: boolean
   private owed = 0
   private released = false
 
   /**
+   * @param scope all threads, or only the caller
    * @throws GraftError `no-right`, `ended`, `not-stopping`; then none of its threads is stopped
    */
-  constructor(readonly pid: Pid) {
+  constructor(
+    readonly pid: Pid,
+    scope: 'all' | 'one',
+  ) {
     const states = new Map(tidsOf(pid).map((tid) => [tid, stateOf(pid, tid)]))
     this.reapsLeader = !isOurChild(pid)
+    const tids = [...states.keys()].sort((a, b) => Number(states.get(b) === 'S') - Number(states.get(a) === 'S'))
     try {
-      for (const [tid, state] of states) this.seize(tid, state)
-      this.since = performance.now()
-      this.stopSeized()
-      // A thread that still ran may have started another.
-      for (let fresh = this.newTids(); fresh.length > 0; fresh = this.newTids()) {
-        for (const tid of fresh) this.seize(tid, stateOf(pid, tid))
-        this.stopSeized()
-      }
-      const candidates = [...this.stopped]
-      const caller = candidates.find((tid) => states.get(tid) === 'S') ?? candidates[0]
+      if (scope === 'one') this.stopFirst(tids, states)
+      else this.stopAll(tids, states)
+      const caller = tids.find((tid) => this.stopped.has(tid)) ?? [...this.stopped][0]
       if (caller === undefined) throw new GraftError(this.seized.size === 0 ? 'ended' : 'not-stopping', pid)
       this.caller = caller
     } catch (error) {
@@ -86,6 +85,26 @@ export class StoppedProcess {
 
   private get tidOfLeader(): Tid {
     return this.pid as number as Tid
+  }
+
+  private stopFirst(tids: readonly Tid[], states: ReadonlyMap<Tid, string | null>): void {
+    for (const tid of tids) {
+      this.seize(tid, states.get(tid) ?? null)
+      this.since = performance.now()
+      this.stopSeized()
+      if (this.stopped.size > 0) return
+    }
+  }
+
+  private stopAll(tids: readonly Tid[], states: ReadonlyMap<Tid, string | null>): void {
+    for (const tid of tids) this.seize(tid, states.get(tid) ?? null)
+    this.since = performance.now()
+    this.stopSeized()
+    // A thread that still ran may have started another.
+    for (let fresh = this.newTids(); fresh.length > 0; fresh = this.newTids()) {
+      for (const tid of fresh) this.seize(tid, stateOf(this.pid, tid))
+      this.stopSeized()
+    }
   }
 
   private seize(tid: Tid, state: string | null): void {
@@ -147,6 +166,7 @@ function letGo(tid: Tid): void {
 }
 
 const FINISH_LOOK_MS = 2
+const SIGTRAP = 5
 
 /** Lets a thread go that did not stop in time, when it does; or takes note of its end. */
 function finish(tid: Tid, reaps: boolean, prepare: () => void = () => letGo(tid)): void {
@@ -154,7 +174,8 @@ function finish(tid: Tid, reaps: boolean, prepare: () => void = () => letGo(tid)
   if (stop.kind === 'gone') return
   if (stop.kind !== 'late') {
     prepare()
-    if (detach(tid, stop.kind === 'signal' ? stop.signal : 0)) return
+    // A SIGTRAP is of our own stepping.
+    if (detach(tid, stop.kind === 'signal' && stop.signal !== SIGTRAP ? stop.signal : 0)) return
   }
   setTimeout(() => finish(tid, reaps, prepare), FINISH_LOOK_MS).unref()
 }

@@ -11,7 +11,10 @@ import { GraftError } from './error.js'
  */
 export function syscallInstructionOf(pid: Pid): number {
   try {
-    const range = /^([0-9a-f]+)-([0-9a-f]+) .*\[vdso\]$/m.exec(readFileSync(`/proc/${pid}/maps`, 'latin1'))
+    const maps = readFileSync(`/proc/${pid}/maps`, 'latin1')
+    // A process that is ending has no memory any more.
+    if (maps === '') throw new GraftError('ended', pid)
+    const range = /^([0-9a-f]+)-([0-9a-f]+) .*\[vdso\]$/m.exec(maps)
     const [start, end] = [range?.[1], range?.[2]].map((text) => Number.parseInt(text ?? '0', 16))
     const offset = start && end ? offsetIn(pid, start, end - start) : -1
     if (!start || offset < 0) throw new GraftError('no-syscall-instruction', pid)

@@ -34,11 +34,17 @@ function ptrace(request: Request, tid: Tid, address = 0, data = 0): boolean {
 }
 
 /**
+ * If we end while a thread stands still, perhaps with registers that are not its own, its process is killed: that is a crash
+ * like any other, and better than going on so.
+ */
+const PTRACE_O_EXITKILL = 0x10_0000
+
+/**
  * Becomes the tracer of a thread, which runs on.
  * @returns false if it is gone
  * @throws SyscallError, EPERM without ptrace access, if another traces it, or if it has ended and waits to be reaped
  */
-export const seize = (tid: Tid): boolean => ptrace('PTRACE_SEIZE', tid)
+export const seize = (tid: Tid): boolean => ptrace('PTRACE_SEIZE', tid, 0, PTRACE_O_EXITKILL)
 
 /** Has a seized thread stop soon; see awaitStop. False if it is gone. */
 export const interrupt = (tid: Tid): boolean => ptrace('PTRACE_INTERRUPT', tid)
