@@ -65,47 +65,54 @@ const ONE = Buffer.from(BigUint64Array.of(1n).buffer)
 const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 }
 
 export class Relay {
-  /** Resolves when it has ended by itself or was stopped. Never rejects. */
-  readonly ended: Promise<RelayEnd>
   private readonly memory = new SharedArrayBuffer(SHARED_SIZE)
   private readonly words = new Int32Array(this.memory)
   private readonly control = syscall('eventfd2', 'a relay', 0, EFD_CLOEXEC | EFD_NONBLOCK) as Fd
-  private readonly resolver: Companion | null
+  private resolver: Companion | null = null
   private notifier: Companion | null = null
   private readonly worker: Worker
   private options: RelayOptions | null = null
   private readonly answers = new Map<number, (success: boolean) => void>()
   private nextId = 1
-  private onServing: (() => void) | undefined
   private readonly listeners = new Set<(what: string, facts: Record<string, unknown>) => void>()
 
-  /** Starts the thread and the resolver, which then wait: about 40 ms and 10 MB that are spent before a crash. */
+  private serving = new Serving()
+  private isDisposed = false
+  private readonly gone: Promise<void>
+  private readonly endAtExit = () => this.sayDispose()
+
+  /** Starts the thread, which then waits: about 40 ms and 10 MB that are spent before a crash. */
   static prepare(): Relay {
     return new Relay()
   }
 
   private constructor() {
-    this.resolver = Companion.start(null)
-    const data: WorkerData = {
-      control: this.control,
-      resolver: this.resolver?.socket ?? -1,
-      resolverPid: this.resolver?.pid ?? 0,
-      shared: this.memory,
-    }
+    const data: WorkerData = { control: this.control, shared: this.memory }
     this.worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data, resourceLimits: LIMITS })
-    let by: RelayEnd | undefined
-    this.worker.on('message', (message: Message) => {
-      if (message.kind === 'ended') by = { by: message.by }
-      else this.take(message)
-    })
-    this.ended = new Promise((resolve) => {
-      this.worker.once('error', (error) => (by = { by: 'error', error }))
+    this.worker.on('message', (message: Message) => this.take(message))
+    this.worker.on('error', (error) => this.finish({ by: 'error', error }))
+    this.gone = new Promise((resolve) => {
       this.worker.once('exit', () => {
-        this.release()
-        resolve(by ?? { by: 'error', error: new Error('the thread of the relay ended') })
+        this.isDisposed = true
+        process.off('exit', this.endAtExit)
+        this.finish({ by: 'error', error: new Error('the thread of the relay ended') })
+        closeFd(this.control)
+        resolve()
       })
     })
+    // A thread that waits in a system call would keep the process from exiting.
+    process.on('exit', this.endAtExit)
     this.worker.unref()
+  }
+
+  /** Resolves when what `start` began last has ended by itself or was stopped. Never rejects. */
+  get ended(): Promise<RelayEnd> {
+    return this.serving.ended
+  }
+
+  /** False once its thread has died of an error: it cannot be started again. */
+  get isUsable(): boolean {
+    return !this.isDisposed
   }
 
   /** Called with what a user should know, once each. */
@@ -123,13 +130,15 @@ export class Relay {
    * been found; rejects if it ends before.
    */
   async start(options: RelayOptions): Promise<void> {
+    const serving = new Serving()
+    this.serving = serving
     this.options = options
+    this.resolver = Companion.start(null)
+    Atomics.store(this.words, shared.stop, 0)
     this.worker.ref()
-    const serving = new Promise<void>((resolve) => {
-      this.onServing = resolve
-    })
-    this.command({ kind: 'start', options })
-    const end = await Promise.race([serving, this.ended])
+    const { socket = -1, pid = 0 } = this.resolver ?? {}
+    this.command({ kind: 'start', options, resolver: socket, resolverPid: pid })
+    const end = await Promise.race([serving.began, serving.ended])
     if (end) throw end.by === 'error' ? end.error : new Error(`the relay ended before it served: ${end.by}`)
   }
 
@@ -190,17 +199,32 @@ export class Relay {
     await this.step('resume')
   }
 
-  /** Ends it. What it has read and not answered stays unanswered. */
+  /** Ends what `start` began; it can be started again. What it has read and not answered stays unanswered. */
   async stop(): Promise<void> {
+    if (this.options === null) return
+    const { ended } = this
     Atomics.store(this.words, shared.stop, 1)
     this.wake()
-    await this.ended
+    await ended
   }
 
-  private take(message: Exclude<Message, { kind: 'ended' }>): void {
+  /** Ends its thread too. */
+  async dispose(): Promise<void> {
+    this.sayDispose()
+    await this.gone
+  }
+
+  private sayDispose(): void {
+    Atomics.store(this.words, shared.dispose, 1)
+    this.wake()
+  }
+
+  private take(message: Message): void {
     switch (message.kind) {
+      case 'ended':
+        return this.finish({ by: message.by })
       case 'serving':
-        return this.onServing?.()
+        return this.serving.begin()
       case 'done':
         this.answers.get(message.id)?.(message.success)
         this.answers.delete(message.id)
@@ -227,18 +251,33 @@ export class Relay {
   }
 
   private wake(): void {
-    if (!this.isReleased) rawSyscall('write', this.control, ONE, 8)
+    if (!this.isDisposed) rawSyscall('write', this.control, ONE, 8)
   }
 
-  private isReleased = false
-
-  private release(): void {
-    this.isReleased = true
+  /** What was begun is over, and what it used is closed. */
+  private finish(end: RelayEnd): void {
+    const { serving, options } = this
+    this.options = null
     this.resolver?.end()
     this.notifier?.end()
-    closeFd(this.control)
-    if (this.options === null) return
-    closeFd(this.options.channel)
-    closeFd(this.options.daemon)
+    this.resolver = this.notifier = null
+    this.worker.unref()
+    if (options !== null) {
+      closeFd(options.channel)
+      closeFd(options.daemon)
+    }
+    serving.end(end)
   }
+}
+
+/** One time from `start` to its end. */
+class Serving {
+  begin: () => void = () => {}
+  end: (end: RelayEnd) => void = () => {}
+  readonly began = new Promise<void>((resolve) => {
+    this.begin = resolve
+  })
+  readonly ended = new Promise<RelayEnd>((resolve) => {
+    this.end = resolve
+  })
 }

@@ -3,7 +3,13 @@ import type { RelayOptions } from './index.js'
 
 /** To the thread. Each but `start` is answered by its id. */
 export type Command =
-  | { readonly kind: 'start'; readonly options: RelayOptions }
+  | {
+      readonly kind: 'start'
+      readonly options: RelayOptions
+      /** The resolver's socket, or -1. */
+      readonly resolver: number
+      readonly resolverPid: number
+    }
   | { readonly kind: 'scan'; readonly device: string; readonly excludePids: readonly number[] }
   | { readonly kind: Step; readonly id: number }
 /** The steps of a heal, and back. */
@@ -21,9 +27,6 @@ export type Message =
 export interface WorkerData {
   /** An eventfd: there is a command, or it is to stop. */
   readonly control: number
-  /** The resolver's socket, or -1. */
-  readonly resolver: number
-  readonly resolverPid: number
   readonly shared: SharedArrayBuffer
 }
 
@@ -38,5 +41,6 @@ export const shared = {
   liveNodes: 6,
   liveHandles: 7,
   parked: 8,
+  dispose: 9,
 } as const
 export const SHARED_SIZE = 4 * 16

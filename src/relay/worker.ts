@@ -1,9 +1,9 @@
 // The relay's thread. It is started before it is needed and sleeps until it is told to begin; from then on it never goes
-// back to its event loop. It ends with one of its two ends, or when it is stopped.
+// back to its event loop. It ends with one of its two ends, or when it is stopped,
+// and then sleeps again.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
-import type { RelayOptions } from './index.js'
 import { type Pin, pinsOf } from './pins.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
 import { ResolverLine } from './resolver-line.js'
@@ -21,21 +21,24 @@ const counters = new Int32Array(data.shared)
 const count = new Uint32Array(data.shared)
 const drained = Buffer.alloc(8)
 const tell = (message: Message): void => parentPort?.postMessage(message)
-const isStopped = (): boolean => Atomics.load(counters, shared.stop) !== 0
+const isDisposed = (): boolean => Atomics.load(counters, shared.dispose) !== 0
+const isStopped = (): boolean => Atomics.load(counters, shared.stop) !== 0 || isDisposed()
 
 function nextCommand(): Command | undefined {
   return parentPort ? (receiveMessageOnPort(parentPort)?.message as Command | undefined) : undefined
 }
 
-/** Waits for the beginning; null if it is stopped before. */
-function awaitStart(): { options: RelayOptions; pins: Pin[] } | null {
+type Start = Extract<Command, { kind: 'start' }>
+
+/** Waits for the beginning; null if the thread is to end. */
+function awaitStart(): { start: Start; pins: Pin[] } | null {
   let scanned: { device: string; pins: Pin[] } | undefined
-  while (!isStopped()) {
+  while (!isDisposed()) {
     const command = nextCommand()
     if (command?.kind === 'start') {
       const { device, excludePids } = command.options
       return {
-        options: command.options,
+        start: command,
         pins: scanned?.device === device ? scanned.pins : pinsOf(device, new Set(excludePids)),
       }
     }
@@ -52,19 +55,20 @@ function awaitStart(): { options: RelayOptions; pins: Pin[] } | null {
 
 class Serving {
   private readonly wire: Wire
-  private readonly line = new ResolverLine(data.resolver)
+  private readonly line: ResolverLine
   private readonly stale: Stale
   private readonly translator: Translator
   private readonly mountpoint: Buffer
   private isPaused = false
 
   constructor(
-    options: RelayOptions,
+    { options, resolver, resolverPid }: Start,
     private readonly pins: readonly Pin[],
   ) {
     const { channel, daemon, life, mountpoint } = options
+    this.line = new ResolverLine(resolver)
     this.mountpoint = Buffer.from(mountpoint)
-    this.wire = new Wire(channel, daemon, data.control, data.resolver)
+    this.wire = new Wire(channel, daemon, data.control, resolver)
     this.stale = new Stale(this.line, this.mountpoint)
     const reported = new Set<string>()
     this.translator = new Translator(this.wire, this.stale, life, {
@@ -77,6 +81,7 @@ class Serving {
         tell({ kind: 'report', what, facts })
       },
     })
+    this.translator.resolverPid = resolverPid
     this.stale.attach(this.translator)
   }
 
@@ -84,7 +89,6 @@ class Serving {
   run(): never {
     const { stale, translator } = this
     let isPinning = true
-    translator.resolverPid = data.resolverPid
     translator.isReserved = true
     const serve = (): void => {
       isPinning = false
@@ -203,10 +207,8 @@ class Serving {
   }
 }
 
-function main(): Ended['by'] {
-  const start = awaitStart()
-  if (start === null) return 'stopped'
-  const serving = new Serving(start.options, start.pins)
+function serve(start: Start, pins: readonly Pin[]): Ended['by'] {
+  const serving = new Serving(start, pins)
   try {
     return serving.run()
   } catch (error) {
@@ -217,4 +219,4 @@ function main(): Ended['by'] {
   }
 }
 
-tell({ kind: 'ended', by: main() })
+for (let begun = awaitStart(); begun; begun = awaitStart()) tell({ kind: 'ended', by: serve(begun.start, begun.pins) })

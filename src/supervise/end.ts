@@ -1,7 +1,7 @@
 // The end of a managed mount: nothing of it is left, whatever state it was in.
 import { abortConnection } from '../kernel/connection.js'
 import { signalName } from '../native/signals.js'
-import { endRelays } from './grafting.js'
+import { endRelay } from './grafting.js'
 import { killFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
 import { unmountOurs } from './unmount.js'
@@ -18,7 +18,7 @@ export function end(m: ManagedMount, { error, keepFolder = false }: { error?: un
   if (m.mount) abortConnection(m.mount.connection)
   if (!leavesDeadMount) unmountOurs(m)
   m.life?.kill()
-  endRelays(m)
+  endRelay(m)
   killFamily(m.helpers())
   for (const { child } of m.probers) child.kill('SIGKILL')
   reapOrphans(m, NOBODY)

@@ -6,6 +6,7 @@ import { GraftError } from '../graft/error.js'
 import { type Exchanged, exchange, exchangeFds } from '../graft/exchange.js'
 import { HostFollower } from '../graft/host-follower.js'
 import { launchIsolated, mountpointsOf } from '../graft/isolated-launch.js'
+import { warmUp } from '../graft/warm-up.js'
 import { readMounts } from '../kernel/mountinfo.js'
 import { closeFd } from '../native/descriptor.js'
 import type { Fd, Pid } from '../native/types.js'
@@ -30,7 +31,9 @@ export interface Graft {
 
 /** Has a relay ready before it is needed: starting its thread takes longer than a pause may. */
 export function prepareRelay(m: ManagedMount): void {
-  if (m.options.revive === 'graft') m.spareRelay ??= Relay.prepare()
+  if (m.options.revive !== 'graft' || m.relay?.isUsable) return
+  m.relay = Relay.prepare()
+  void warmUp()
 }
 
 /** Settles the requests in flight and starts the next life up to its decoy. */
@@ -51,7 +54,7 @@ export function respawnGrafted(m: ManagedMount): void {
   const launched = launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
   beginLife(m, launched)
   prepareRelay(m)
-  m.spareRelay?.scan(device, excluded(m))
+  m.relay?.scan(device, excluded(m))
   m.enter('respawning')
   m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
   void bringUp(m, launched)
@@ -82,7 +85,7 @@ function refuse(m: ManagedMount, error: unknown): void {
 /** Puts the relay between the kernel and the life. */
 export function graft(m: ManagedMount, decoy: ServedMount): void {
   const channel = takeChannel(m)
-  if (channel === null || !m.mount || !m.spareRelay) return m.dispatch('channel_lost')
+  if (channel === null || !m.mount || !m.relay) return m.dispatch('channel_lost')
   const { ours, theirs } = relaySockets()
   let exchanged: Exchanged
   try {
@@ -94,8 +97,7 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
   } finally {
     closeFd(theirs)
   }
-  const relay = m.spareRelay
-  m.spareRelay = null
+  const { relay } = m
   m.graft = { relay, channel, fds: exchanged.fds, stopUs: exchanged.stopUs, since: performance.now() }
   const { mountpoint, device } = m.mount
   relay.start({ channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m) }).catch(() => {}) // its end is told by `ended`
@@ -116,12 +118,12 @@ export function endGraft(m: ManagedMount): void {
   if (graft) m.closing = Promise.all([m.closing, graft.relay.stop()])
 }
 
-/** Takes all relays away, the one that waits too. */
-export function endRelays(m: ManagedMount): void {
+/** Takes the relay away for good. */
+export function endRelay(m: ManagedMount): void {
   endGraft(m)
-  const spare = m.spareRelay
-  m.spareRelay = null
-  if (spare) m.closing = Promise.all([m.closing, spare.stop()])
+  const { relay } = m
+  m.relay = null
+  if (relay) m.closing = Promise.all([m.closing, relay.dispose()])
 }
 
 const LOOK_MS = 25
@@ -169,7 +171,6 @@ export function rejoin(m: ManagedMount): void {
   }
   m.graft = null
   m.closing = Promise.all([m.closing, graft.relay.stop()])
-  prepareRelay(m)
   m.enter('serving')
   m.emit('healed', {
     daemon_pid: m.leader?.pid ?? 0,

@@ -17,7 +17,7 @@ import type { StateFolder } from '../state/folder.js'
 import type { Crash, MountRecord } from '../state/record.js'
 import { actions, startAnew } from './actions.js'
 import type { EventFacts, EventName, EventSink, GiveUpReason, MountEvent } from './events.js'
-import { endRelays, type Graft } from './grafting.js'
+import { endRelay, type Graft } from './grafting.js'
 import type { Life } from './life.js'
 import type { MountOptions } from './options.js'
 import { Timers } from './timers.js'
@@ -70,8 +70,8 @@ export class ManagedMount {
   pause: Pause | null = null
   /** While a life is served through a relay. */
   graft: Graft | null = null
-  /** A relay that waits to be needed. */
-  spareRelay: Relay | null = null
+  /** It waits to be needed, or serves for `graft`. */
+  relay: Relay | null = null
   /** Keeps the mount namespace of a grafted life as the host's. */
   follower: HostFollower | null = null
   /** Ends the waiting for a decoy. */
@@ -196,7 +196,7 @@ export class ManagedMount {
   /** Our own children, which are not the daemon's. */
   helpers(): Set<number> {
     const pids = new Set<number>(this.holders.pids())
-    for (const relay of [this.graft?.relay, this.spareRelay]) for (const pid of relay?.pids() ?? []) pids.add(pid)
+    for (const pid of this.relay?.pids() ?? []) pids.add(pid)
     for (const { child } of this.probers) if (child.pid !== undefined) pids.add(child.pid)
     return pids
   }
@@ -226,7 +226,7 @@ export class ManagedMount {
   /** Ends the supervisor and nothing else: daemon and holders go on, and the record is there to take them up by. */
   abandon(): void {
     this.state = 'ended'
-    endRelays(this)
+    endRelay(this)
     this.release()
     this.holders.release()
     this.folder.release()

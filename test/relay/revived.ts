@@ -110,7 +110,6 @@ export class Revived {
       excludePids: [process.pid, ...family()],
     })
     const ms = performance.now() - begin
-    this.warm = Relay.prepare()
     return ms
   }
 
