@@ -102,7 +102,7 @@ t.test('a process that is stopped stays stopped, and has the new file when it go
 })
 
 t.test('what fails leaves the process as it was, and comes back as an error', { skip }, async (t) => {
-  const victim = await Victim.start(t, ['watches', ...everything.slice(1)], [50])
+  const victim = await Victim.start(t, ['watches', ...everything.slice(1)], { dups: [50] })
   const [, theirs] = pairFor(t)
   const state = () => [victim.status().slice(1), fdsOf(victim.pid), infoOf(victim.pid, epollOf(victim.pid))]
   const before = state()
@@ -152,6 +152,32 @@ const epollOf = (pid: Pid): RemoteFd =>
       .find((row) => row.includes('eventpoll'))
       ?.split(' ')[0] ?? -1,
   ) as RemoteFd
+
+t.test('a process of another user, who has no right over us, is given the file as well', { skip }, async (t) => {
+  const victim = await Victim.start(t, everything, { uid: 65534 })
+  const [ours, theirs] = pairFor(t)
+  exchangeFds(victim.pid, [CHANNEL], theirs)
+  victim.reachedBy(ours)
+  await victim.stillWorks(t)
+})
+
+t.test('several descriptors of one process are exchanged at once', { skip }, async (t) => {
+  const victim = await Victim.start(t, ['reads'], { dups: [50, 51, 90] })
+  const [ours, theirs] = pairFor(t)
+  const fds = [CHANNEL, 50, 51, 90] as RemoteFd[]
+  t.equal(exchangeFds(victim.pid, fds, theirs).fds.length, 4)
+  t.same(copiesOf(victim.pid, theirs), fds)
+  victim.reachedBy(ours)
+  await victim.stillWorks(t)
+})
+
+t.test('a file that an io_uring has registered is not exchanged', { skip }, async (t) => {
+  const victim = await Victim.start(t, ['reads', 'rings'])
+  const [, theirs] = pairFor(t)
+  const thrown = thrownBy(() => exchangeFds(victim.pid, [CHANNEL], theirs))
+  await victim.stillWorks(t)
+  t.match(thrown, { name: 'GraftError', reason: 'io-uring' })
+})
 
 t.test('who may not be traced, or is traced by another, is an error', { skip }, async (t) => {
   const victim = await Victim.start(t, everything)

@@ -1,5 +1,5 @@
 // A victim of exchanges: its channel is fd 3, at first a socket, and what it reads there it says.
-import { readFileSync } from 'node:fs'
+import { chmodSync, readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import { closeFd } from '../../src/native/descriptor.js'
 import { sendMessage, socketpair } from '../../src/native/socket.js'
@@ -32,14 +32,19 @@ export class Victim {
 
   /**
    * @param kinds of threads, see busy.c
-   * @param dups further descriptors of its channel
+   * @param options dups: further descriptors of its channel; uid: of the victim
    */
-  static async start(t: Test, kinds: readonly string[], dups: readonly number[] = []): Promise<Victim> {
+  static async start(
+    t: Test,
+    kinds: readonly string[],
+    { dups = [], uid }: { dups?: readonly number[]; uid?: number } = {},
+  ): Promise<Victim> {
     const [end, theirs] = pairFor(t)
     const place = placeFor(t)
+    chmodSync(place.folder, 0o755)
     const stdio: ('pipe' | 'ignore' | Fd)[] = ['pipe', 'pipe', 'pipe', theirs]
     for (const fd of dups) stdio.push(...new Array<'ignore'>(fd - stdio.length).fill('ignore'), theirs)
-    const child = new Child([compiledVictim(place, 'busy'), ...kinds], { stdio })
+    const child = new Child([compiledVictim(place, 'busy'), ...kinds], { stdio, ...(uid !== undefined && { uid }) })
     place.undo(() => child.kill())
     await child.says(/^ready$/m)
     return new Victim(child, end, theirs)
