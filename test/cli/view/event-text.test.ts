@@ -57,6 +57,10 @@ const rows: [event: MountEvent, text: RegExp][] = [
     { ...common, event: 'stopped', code: 0, signal: null, exit: 0 },
     /stopped .*the daemon exited with code 0; exit code 0/,
   ],
+  [
+    { ...common, event: 'healed', daemon_pid: 12, heal_ms: 230, stop_us: 400 },
+    /healed {5}daemon 12 is back on the channel itself, 230 ms/,
+  ],
   [{ ...common, event: 'stopped', code: null, signal: 'SIGTERM', exit: 143 }, /ended by SIGTERM; exit code 143/],
   [{ ...common, event: 'stopped', code: null, signal: null, exit: 125 }, /stopped {4}exit code 125/],
 ]
@@ -75,6 +79,7 @@ t.test('every event has its text', async (t) => {
     held: true,
     crashed: true,
     revived: true,
+    healed: true,
     holder_replaced: true,
     adopted: true,
     gave_up: true,
