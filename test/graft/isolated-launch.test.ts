@@ -16,6 +16,7 @@ import { type Place, placeFor } from '../fixtures/place.js'
 
 const skip = process.getuid?.() !== 0 && 'needs root'
 const MS_BIND = 4096
+const MS_SHARED = 1 << 20
 
 /** A life that is only there, and sees its namespace. */
 async function life(t: Test, place: Place, detach: readonly string[]): Promise<IsolatedLaunched> {
@@ -152,6 +153,22 @@ t.test('a mount that goes on the host goes in the life, and nothing else', { ski
   umount(place.path('later'), 0)
   await follower.hostChanged()
   t.same(seenBy(pid, place), ['stays'])
+})
+
+t.test('where the host shares its mounts, they come and go in the life, but not the other way', { skip }, async (t) => {
+  const place = placeFor(t)
+  mount('', tmpfsAt(place, 'shared'), '', MS_SHARED, '')
+  tmpfsAt(place, 'shared/old')
+  const { pid } = await life(t, place, [place.path('shared/old')])
+  t.same(seenBy(pid, place), ['shared'])
+  tmpfsAt(place, 'shared/later')
+  t.same(seenBy(pid, place), ['shared', 'shared/later'])
+  umount(place.path('shared/later'), 0)
+  t.same(seenBy(pid, place), ['shared'])
+  const decoy = spawnSync('nsenter', ['-t', String(pid), '-m', 'mount', '-t', 'tmpfs', 'x', place.path('shared/old')])
+  t.equal(decoy.status, 0)
+  t.same(seenBy(pid, place), ['shared', 'shared/old'])
+  t.equal(place.mounts().length, 2, 'the host has the old one, and not the life’s')
 })
 
 t.test('what the life uses stays with it, until it does not', { skip }, async (t) => {
