@@ -1,9 +1,11 @@
 // scripts/storm: the kill storm from the command line.
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { reviveModes } from '../src/supervise/options.js'
 import { type StormReport, storm } from '../test/workload/storm.js'
 
-const usage = `usage: scripts/storm [--kills N] [--minutes M] [--seed S] [--also holder,supervisor] [--json FILE] [-- DAEMON…]
+const usage = `usage: scripts/storm [--kills N] [--minutes M] [--seed S] [--also holder,supervisor] [--revive MODE]
+                     [--json FILE] [-- DAEMON…]
 
 Kills a mount's daemon again and again under eight applications that check all they do.
 DAEMON is the command to kill, with {src} and {mnt} for the folder it shows and its mountpoint; without it, keepmount mirror.
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
     seed: { type: 'string' },
     also: { type: 'string', default: '' },
+    revive: { type: 'string' },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   },
@@ -28,11 +31,13 @@ if (values.help) {
   process.exit()
 }
 const also = values.also.split(',').filter((who) => who === 'holder' || who === 'supervisor')
+const revive = reviveModes.find((mode) => mode === values.revive)
 const report = await storm({
   kills: Number(values.kills ?? (values.minutes ? Number.POSITIVE_INFINITY : 100)),
   minutes: Number(values.minutes ?? Number.POSITIVE_INFINITY),
   seed: Number(values.seed ?? Date.now() % 1_000_000),
   also,
+  ...(revive && { revive }),
   ...(command.length > 0 && { daemon: (source, mountpoint) => fillIn(command, source, mountpoint) }),
   progress: (text) => console.log(`  ${text}`),
 })

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as pass } from 'node:timers/promises'
 import { waitingRequests } from '../../src/kernel/connection.js'
 import { failedWith } from '../../src/native/error.js'
+import type { ReviveMode } from '../../src/supervise/options.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
 import { Place } from '../fixtures/place.js'
 import { mirrorCommand } from '../fixtures/project.js'
@@ -19,6 +20,8 @@ export interface StormOptions {
   readonly seed: number
   /** argv of the daemon, given the folder to show and the mountpoint. Without it, the mirror. */
   readonly daemon?: (source: string, mountpoint: string) => string[]
+  /** How the daemon is revived; `inherit` is for the mirror alone. */
+  readonly revive?: ReviveMode
   /** Who else is killed now and then. */
   readonly also: readonly ('holder' | 'supervisor')[]
   readonly members?: readonly CrowdMember[]
@@ -116,7 +119,8 @@ class Storm {
   private start(): Managed {
     const { daemon = mirrorCommand } = this.options
     const argv = daemon(this.place.source, this.place.mount)
-    return Managed.run(this.place, { daemon: argv, options: unlimited, cwd: process.cwd() })
+    const revive = this.options.revive ?? (this.options.daemon ? 'graft' : 'inherit')
+    return Managed.run(this.place, { daemon: argv, options: [...unlimited, '--revive', revive], cwd: process.cwd() })
   }
 
   /** One blow, of a random kind. */
