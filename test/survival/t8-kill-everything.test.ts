@@ -3,6 +3,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { argvOf } from '../../src/kernel/process.js'
+import type { Pid } from '../../src/native/types.js'
 import type { MountRecord } from '../../src/state/record.js'
 import { nothingLeft, worksOn } from '../fixtures/after-all.js'
 import { Application } from '../fixtures/application.js'
@@ -57,7 +59,7 @@ const steps: Record<Step, (place: Place) => Promise<Scene>> = {
     const gate = place.path('gate')
     const start = { daemon: moodyMirror(place, 'late', gate), options }
     const managed = Managed.run(place, start)
-    await until(() => recordOf(place)?.daemon != null, 'a daemon on record')
+    await until(() => isRunning(recordOf(place)), 'a daemon on record')
     return { managed, start, go: () => writeFileSync(gate, '') }
   },
   async serving(place) {
@@ -78,7 +80,7 @@ const steps: Record<Step, (place: Place) => Promise<Scene>> = {
     const start = { daemon: moodyMirror(place, 'waits', gate), options }
     const managed = await Managed.serving(place, start)
     process.kill(managed.daemon, 'SIGKILL')
-    await until(() => recordOf(place)?.life === 2 && recordOf(place)?.daemon != null, 'a second life on record')
+    await until(() => recordOf(place)?.life === 2 && isRunning(recordOf(place)), 'a second life on record')
     return { managed, start, go: () => writeFileSync(gate, '') }
   },
 }
@@ -153,6 +155,12 @@ function kill(victim: Victim, managed: Managed, record: MountRecord | null): voi
 async function runAgain(managed: Managed, start: StartOptions): Promise<Managed> {
   await managed.child.end()
   return Managed.run(managed.place, start)
+}
+
+/** A daemon goes on record before it is let go; until then it ends with keepmount. */
+function isRunning(record: MountRecord | null): boolean {
+  const [name] = record?.daemon ? argvOf(record.daemon.pid as Pid) : []
+  return name !== undefined && name !== 'keepmount-launcher'
 }
 
 /** What keepmount has written down: the only place that tells of a life that has not answered yet. */
