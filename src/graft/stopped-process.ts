@@ -1,12 +1,15 @@
 // A process whose threads all stand still, or one of them, until it is released. It must be released in the same turn of
 // the event loop.
 //
+// As long as that lasts, it and we go before all others: a stop is short only if those who take part in it get their turn.
+//
 // A thread in an uninterruptible sleep does not stop, and need not: it neither reads a channel nor can it touch one before
 // the others run again.
 import { readdirSync, readFileSync } from 'node:fs'
 import { failedWith } from '../native/error.js'
 import { awaitStop, detach, interrupt, Registers, resume, seize } from '../native/ptrace.js'
 import { registerLayout, restartInterrupted } from '../native/registers.js'
+import { calm, hurry, SELF } from '../native/scheduling.js'
 import type { Pid, Tid } from '../native/types.js'
 import { GraftError } from './error.js'
 
@@ -20,6 +23,8 @@ export class StoppedProcess {
   private readonly stopped = new Set<Tid>()
   private readonly skipped = new Set<Tid>()
   private readonly late = new Set<Tid>()
+  /** How those were scheduled that are in a hurry now. */
+  private readonly policies = new Map<Tid, number>()
   private since = 0
   private readonly reapsLeader: boolean
   private owed = 0
@@ -35,6 +40,7 @@ export class StoppedProcess {
   ) {
     const states = new Map(tidsOf(pid).map((tid) => [tid, stateOf(pid, tid)]))
     this.reapsLeader = !isOurChild(pid)
+    this.hurry(SELF)
     const tids = [...states.keys()].sort((a, b) => Number(states.get(b) === 'S') - Number(states.get(a) === 'S'))
     try {
       if (scope === 'one') this.stopFirst(tids, states)
@@ -56,12 +62,13 @@ export class StoppedProcess {
     if (this.released) return 0
     this.released = true
     for (const tid of this.stopped) {
-      letGo(tid)
+      this.prepare(tid)
       if (detach(tid, tid === this.caller ? this.owed : 0)) this.seized.delete(tid)
     }
     const stopUs = (performance.now() - this.since) * 1000
     // What is left has died, or will stop some time: until we know of it, it cannot be reaped or go on.
-    for (const tid of this.seized) finish(tid, tid !== this.tidOfLeader || this.reapsLeader)
+    for (const tid of this.seized) finish(tid, this.reaps(tid), () => this.prepare(tid))
+    this.calm(SELF)
     return stopUs
   }
 
@@ -75,16 +82,36 @@ export class StoppedProcess {
     if (!this.stopped.delete(this.caller)) return
     this.seized.delete(this.caller)
     interrupt(this.caller)
-    finish(this.caller, this.caller !== this.tidOfLeader || this.reapsLeader, prepare)
+    finish(this.caller, this.reaps(this.caller), () => {
+      prepare()
+      this.calm(this.caller)
+    })
   }
 
   /** Waits for the caller to stop again. */
   awaitCaller(until: number) {
-    return awaitStop(this.caller, until, this.caller !== this.tidOfLeader || this.reapsLeader)
+    return awaitStop(this.caller, until, this.reaps(this.caller))
   }
 
-  private get tidOfLeader(): Tid {
-    return this.pid as number as Tid
+  /** The end of the leader of a child of ours is for libuv to see. */
+  private reaps(tid: Tid): boolean {
+    return this.reapsLeader || Number(tid) !== Number(this.pid)
+  }
+
+  /** The last before it is let go. */
+  private prepare(tid: Tid): void {
+    letGo(tid)
+    this.calm(tid)
+  }
+
+  private hurry(tid: Tid): void {
+    const policy = hurry(tid)
+    if (policy !== null) this.policies.set(tid, policy)
+  }
+
+  private calm(tid: Tid): void {
+    const policy = this.policies.get(tid)
+    if (policy !== undefined) calm(tid, policy)
   }
 
   private stopFirst(tids: readonly Tid[], states: ReadonlyMap<Tid, string | null>): void {
@@ -114,8 +141,10 @@ export class StoppedProcess {
       return
     }
     try {
-      if (seize(tid)) this.seized.add(tid)
-      else this.skipped.add(tid)
+      if (seize(tid)) {
+        this.seized.add(tid)
+        this.hurry(tid)
+      } else this.skipped.add(tid)
     } catch (error) {
       const now = stateOf(this.pid, tid)
       if (now !== null && !'ZX'.includes(now) && failedWith(error, 'EPERM'))
@@ -135,7 +164,7 @@ export class StoppedProcess {
   /** A thread that is about to get a signal gets it, and stops after that: the interrupt is still due. */
   private stop(tid: Tid, until: number): void {
     for (;;) {
-      const stop = awaitStop(tid, until, tid !== this.tidOfLeader || this.reapsLeader)
+      const stop = awaitStop(tid, until, this.reaps(tid))
       if (stop.kind === 'event') {
         this.stopped.add(tid)
         return
@@ -169,7 +198,7 @@ const FINISH_LOOK_MS = 2
 const SIGTRAP = 5
 
 /** Lets a thread go that did not stop in time, when it does; or takes note of its end. */
-function finish(tid: Tid, reaps: boolean, prepare: () => void = () => letGo(tid)): void {
+function finish(tid: Tid, reaps: boolean, prepare: () => void): void {
   const stop = awaitStop(tid, 0, reaps)
   if (stop.kind === 'gone') return
   if (stop.kind !== 'late') {

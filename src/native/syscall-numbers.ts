@@ -22,6 +22,8 @@ export const syscallNumbers = {
   flock: [73, 32],
   ftruncate: [77, 46],
   ptrace: [101, 117],
+  sched_setscheduler: [144, 119],
+  sched_getscheduler: [145, 120],
   prctl: [157, 167],
   mount: [165, 40],
   umount2: [166, 39],

@@ -37,6 +37,7 @@ for (const [what, kinds] of [
     victim.reachedBy(ours)
     await victim.stillWorks(t)
     t.same(victim.status().slice(1), status.slice(1), 'its signals are as they were, and nobody traces it')
+    t.same(victim.scheduling(), ['policy 0, nice 0'], 'its threads have their turns as before')
     if (!kinds.some((kind) => kind === 'spawns')) t.equal(mappingsOf(victim.pid), mappings, 'so is its memory')
     t.same(
       fdsOf(victim.pid).filter((row) => !row.startsWith(`${CHANNEL} `)),
@@ -64,10 +65,9 @@ for (const [what, kinds] of [
     await victim.stillWorks(t)
     t.ok(victim.running)
     stops.sort((a, b) => a - b)
-    const [quick = 0, median = 0, most = 0] = [stops[100], stops[500], stops[990]]
+    const [median = 0, most = 0] = [stops[500], stops[990]]
     t.comment(`stopped for ${Math.round(median)} us, 99 %: ${Math.round(most)} us`)
-    // On a loaded machine the turns of others are in it too.
-    t.ok(quick < 1000, `${Math.round(quick)} us: the stop is shorter than 1 ms`)
+    t.ok(median < 1000, `${Math.round(median)} us: the stop is shorter than 1 ms`)
   })
 
 for (const [what, isNonblocking] of [

@@ -1,5 +1,5 @@
 // A victim of exchanges: its channel is fd 3, at first a socket, and what it reads there it says.
-import { chmodSync, readFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import { closeFd } from '../../src/native/descriptor.js'
 import { sendMessage, socketpair } from '../../src/native/socket.js'
@@ -89,5 +89,24 @@ export class Victim {
         /^(State|TracerPid|SigBlk|SigPnd|ShdPnd|SigIgn|SigCgt):.*$/gm,
       ) ?? []
     )
+  }
+
+  /** How its threads are scheduled: fields 41 and 19 of proc_pid_stat(5). */
+  scheduling(): string[] {
+    const found = new Set<string>()
+    for (const tid of readdirSync(`/proc/${this.pid}/task`)) {
+      const fields = statOf(`/proc/${this.pid}/task/${tid}/stat`)
+      if (fields) found.add(`policy ${fields[41 - 3]}, nice ${fields[19 - 3]}`)
+    }
+    return [...found]
+  }
+}
+
+function statOf(path: string): string[] | null {
+  try {
+    const text = readFileSync(path, 'utf8')
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')
+  } catch {
+    return null
   }
 }
