@@ -3,7 +3,7 @@
 //
 //   cells: | nr | a0 | a1 | a2 | a3 | a4 | a5 |    8 bytes each
 //   argv:  | &nr | &a0 | …                    |    what ffi_call reads
-import { createRequire } from 'node:module'
+import { createRequire, Module } from 'node:module'
 import { dirname } from 'node:path'
 import { arch } from './arch.js'
 import { numberOf, type SyscallName } from './syscall-numbers.js'
@@ -37,7 +37,21 @@ const load = createRequire(import.meta.url)
 const folderOf = (name: string): string => dirname(load.resolve(`${name}/package.json`))
 const addon = createRequire(load.resolve('ffi-napi/package.json'))('node-gyp-build') as (folder: string) => unknown
 const ref = addon(folderOf('ref-napi')) as Ref
-const bindings = (addon(folderOf('ffi-napi')) as Addon).initializeBindings(ref.instance)
+const bindings = initializedOnce()
+
+/** Initialized twice, the addon has libuv run in circles: whoever comes first leaves it where the package itself looks. */
+function initializedOnce(): Bindings {
+  const place = load.resolve('ffi-napi/lib/bindings')
+  const known = load.cache[place]
+  if (known) return known.exports as Bindings
+  const { initializeBindings } = addon(folderOf('ffi-napi')) as Addon
+  const module = new Module(place)
+  module.exports = initializeBindings(ref.instance)
+  module.loaded = true
+  load.cache[place] = module
+  return module.exports as Bindings
+}
+
 const { FFI_TYPES } = bindings
 
 /** A block of argument cells for one signature of `count` 64-bit arguments. */
