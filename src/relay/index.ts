@@ -88,7 +88,7 @@ export class Relay {
 
   private constructor() {
     const data: WorkerData = { control: this.control, shared: this.memory }
-    this.worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data, resourceLimits: LIMITS })
+    this.worker = new Worker(program, { workerData: data, resourceLimits: LIMITS, execArgv: [] })
     this.worker.on('message', (message: Message) => this.take(message))
     this.worker.on('error', (error) => this.finish({ by: 'error', error }))
     this.gone = new Promise((resolve) => {
@@ -210,6 +210,7 @@ export class Relay {
 
   /** Ends its thread too. */
   async dispose(): Promise<void> {
+    if (!this.isDisposed) this.worker.ref()
     this.sayDispose()
     await this.gone
   }

@@ -8,6 +8,7 @@ import { HostFollower } from '../graft/host-follower.js'
 import { launchIsolated, mountpointsOf } from '../graft/isolated-launch.js'
 import { warmUp } from '../graft/warm-up.js'
 import { readMounts } from '../kernel/mountinfo.js'
+import { isAlive } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import type { Fd, Pid } from '../native/types.js'
 import { Relay, relaySockets } from '../relay/index.js'
@@ -78,6 +79,7 @@ async function bringUp(m: ManagedMount, { pid, isolated, go }: ReturnType<typeof
 
 /** A life that cannot be grafted, with the reason. One that has ended tells so itself. */
 function refuse(m: ManagedMount, error: unknown): void {
+  if (m.leader === null || !isAlive(m.leader)) return
   if (!(error instanceof GraftError)) return m.fail(error)
   if (error.reason !== 'ended') m.dispatch('refused', { reason: 'not-graftable', detail: error.message })
 }
@@ -163,7 +165,7 @@ export function rejoin(m: ManagedMount): void {
     }
   } catch (error) {
     // The life has either ended, which is told elsewhere, or goes on behind the relay.
-    if (!(error instanceof GraftError)) throw error
+    if (!(error instanceof GraftError) && m.leader && isAlive(m.leader)) throw error
     void graft.relay.resume()
     return healWhenPossible(m)
   } finally {
