@@ -1,9 +1,11 @@
 // scripts/bench: the figures from the command line.
 import { writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
 import { paint } from '../src/cli/output/paint.js'
 import { bench } from '../test/bench/bench.js'
 import { efforts, type Part, parts } from '../test/bench/options.js'
+import { closeAllPlaces } from '../test/bench/places.js'
 import { table } from '../test/bench/table.js'
 
 const list = Object.entries(parts).map(([part, text]) => `  ${part}  ${text}`)
@@ -34,6 +36,12 @@ if (unknown.length > 0) {
   console.error(`scripts/bench: no such part: ${unknown.join(', ')}\n\n${usage}`)
   process.exit(2)
 }
+
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(name, async () => {
+    await closeAllPlaces().catch(() => undefined)
+    process.exit(128 + constants.signals[name])
+  })
 
 const live = process.stderr.isTTY
 const report = await bench({

@@ -3,10 +3,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { within } from '../fixtures/deadline.js'
-import { Place } from '../fixtures/place.js'
+import type { Place } from '../fixtures/place.js'
 import { builtProgram } from '../fixtures/project.js'
 import { median, quantile } from '../workload/statistics.js'
 import type { BenchOptions, Part } from './options.js'
+import { closePlace, newPlace } from './places.js'
 import { daemons, kept } from './side.js'
 import type { Order, Outcome } from './victim.js'
 
@@ -51,7 +52,9 @@ export async function measureDeaths({ parts, effort, progress }: BenchOptions): 
     // The first of each is to warm up.
     for (let i = 0; i <= effort.deaths; i++) {
       progress(`deaths: ${i} of ${effort.deaths}`)
-      for (const { once, samples } of series.values()) {
+      // Each kind comes first as often as the others.
+      const turns = [...series.values()]
+      for (const { once, samples } of [...turns.slice(i % turns.length), ...turns.slice(0, i % turns.length)]) {
         const outcome = await once()
         if (i > 0) samples.push(outcome)
       }
@@ -59,7 +62,7 @@ export async function measureDeaths({ parts, effort, progress }: BenchOptions): 
     const cold = series.get('cold start')?.samples
     return [...series].map(([kind, { samples }]) => summary(kind, samples, cold))
   } finally {
-    for (const place of places) await place.clean()
+    for (const place of places) await closePlace(place)
   }
 }
 
@@ -75,13 +78,13 @@ async function managed(revive: 'inherit' | 'remount', victims: Victims): Promise
 }
 
 async function coldStart(victims: Victims): Promise<Once> {
-  const place = new Place()
+  const place = newPlace()
   const application = await victims(place)
   return () => ask(application, { kind: 'start', argv: daemons.mirrorfs(place) })
 }
 
 async function respawn(victims: Victims): Promise<Once> {
-  const place = new Place()
+  const place = newPlace()
   const argv = [place.mount, ...daemons.mirrorfs(place)]
   const manager = fork(builtProgram('test/bench/respawn'), argv, { env: place.env, execArgv: [] })
   place.undo(() => manager.kill('SIGKILL'))

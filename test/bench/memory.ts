@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Holders } from '../../src/hold/holders.js'
 import type { Fd } from '../../src/native/types.js'
 import type { BenchOptions } from './options.js'
+import { closePlace } from './places.js'
 import { kept } from './side.js'
 
 export interface MemoryResult {
@@ -45,7 +46,7 @@ export async function measureMemory({ effort, progress }: BenchOptions): Promise
     }
     return { holders, supervisor }
   } finally {
-    await place.clean()
+    await closePlace(place)
   }
 }
 

@@ -3,6 +3,7 @@
 import { median, quantile } from '../workload/statistics.js'
 import { type Load, loads } from './loads.js'
 import type { BenchOptions } from './options.js'
+import { closePlace } from './places.js'
 import { bare, type Daemon, daemons, kept } from './side.js'
 
 export interface OperationsResult {
@@ -46,10 +47,10 @@ export async function measureOperations({ effort, progress }: BenchOptions): Pro
         }
         return of
       } finally {
-        await theirs.place.clean()
+        await closePlace(theirs.place)
       }
     } finally {
-      await ours.place.clean()
+      await closePlace(ours.place)
     }
   }
 }

@@ -1,8 +1,9 @@
 // A mount to measure on, with keepmount around its daemon or without.
 import { Child } from '../fixtures/child.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
-import { Place } from '../fixtures/place.js'
+import type { Place } from '../fixtures/place.js'
 import { mirrorCommand } from '../fixtures/project.js'
+import { closePlace, newPlace } from './places.js'
 
 export const daemons = {
   mirrorfs: ({ source, mount }: Place) => mirrorCommand(source, mount),
@@ -13,26 +14,26 @@ export type Daemon = keyof typeof daemons
 
 /** A place with a mount that serves. */
 export async function kept(daemon: Daemon, options: readonly string[] = []): Promise<{ place: Place; it: Managed }> {
-  const place = new Place()
+  const place = newPlace()
   try {
     const argv = daemons[daemon](place)
     return { place, it: await Managed.serving(place, { daemon: argv, options: [...unlimited, '--quiet', ...options] }) }
   } catch (error) {
-    await place.clean()
+    await closePlace(place)
     throw error
   }
 }
 
 /** The same, the daemon by itself. */
 export async function bare(daemon: Daemon): Promise<{ place: Place; it: Child }> {
-  const place = new Place()
+  const place = newPlace()
   try {
     const it = new Child(daemons[daemon](place), { env: place.env, cwd: '/', stdio: 'ignore' })
     place.undo(() => it.kill())
     await place.mounted()
     return { place, it }
   } catch (error) {
-    await place.clean()
+    await closePlace(place)
     throw error
   }
 }
