@@ -37,7 +37,8 @@ export type Expectation =
   | { readonly errno: string }
   | { readonly done: true }
   | { readonly count: number }
-  | { readonly bytes: Buffer; readonly file: FileNode }
+  /** `older`: what they were before their last change, see FileNode. */
+  | { readonly bytes: Buffer; readonly older: Buffer; readonly file: FileNode }
   | { readonly text: string }
   /** In any order. */
   | { readonly names: readonly string[] }
@@ -47,7 +48,7 @@ export type Expectation =
   /** Only all processes together can tell, see shared.ts. */
   | { readonly shared: true }
 
-export type ExpectedEntry = Entry & { readonly file?: FileNode }
+export type ExpectedEntry = Entry & { readonly older?: Buffer }
 
 /** The model has no answer, as for a mapping behind the end of a file: it is not tried. */
 export const impossible = 'impossible'

@@ -24,42 +24,60 @@ export class UnusableFolder extends Error {
  * @throws UnusableFolder if not even files can be made and read
  */
 export async function tryFeatures(root: string, options: OracleOptions): Promise<Left[]> {
-  const problem = await trial(root, options, 'basics', basics)
-  if (problem !== undefined) throw new UnusableFolder(options.folder, problem)
-  const left: Left[] = []
-  for (const [feature, operations] of Object.entries(featureTrials)) {
-    const reason = await trial(root, options, feature, operations)
-    if (reason !== undefined) left.push({ feature: feature as Feature, reason })
+  const bench = new TestBench(root, options)
+  try {
+    const problem = await bench.trial('basics', basics)
+    if (problem !== undefined) throw new UnusableFolder(options.folder, problem)
+    const left: Left[] = []
+    for (const [feature, operations] of Object.entries(featureTrials)) {
+      const reason = await bench.trial(feature, operations)
+      if (reason !== undefined) left.push({ feature: feature as Feature, reason })
+    }
+    return left
+  } finally {
+    await bench.end()
   }
-  return left
 }
 
-/** The first thing that is not as the model has it, if any. */
-async function trial(
-  root: string,
-  { performer = [], deadline = DEADLINE_MS }: OracleOptions,
-  name: string,
-  operations: readonly Operation[],
-): Promise<string | undefined> {
-  const child = new PerformingChild(root, performer.slice(0, 1), deadline)
-  const model = new Model()
-  const folder = `trial-${name}`
-  try {
-    let problem = failure(await child.ask({ kind: 'enter', folder, inside: false }))
+class TestBench {
+  private child: PerformingChild | undefined
+
+  constructor(
+    private readonly root: string,
+    private readonly options: OracleOptions,
+  ) {}
+
+  /** The first thing that is not as the model has it, if any. */
+  async trial(name: string, operations: readonly Operation[]): Promise<string | undefined> {
+    const { performer = [], deadline = DEADLINE_MS } = this.options
+    this.child ??= new PerformingChild(this.root, performer.slice(0, 1), deadline)
+    const { child } = this
+    const folder = `trial-${name}`
+    const tried =
+      failure(await child.ask({ kind: 'enter', folder, inside: false })) ?? (await this.compare(child, operations))
+    const left = failure(await child.ask({ kind: 'leave' })) ?? failure(await child.ask({ kind: 'clear', folder }))
+    const problem = tried ?? left
+    // It may hang, be gone, or have something open.
+    if (problem !== undefined) await this.end()
+    return problem
+  }
+
+  async end(): Promise<void> {
+    await this.child?.end()
+    this.child = undefined
+  }
+
+  private async compare(child: PerformingChild, operations: readonly Operation[]): Promise<string | undefined> {
+    const model = new Model()
     for (const operation of operations) {
-      if (problem !== undefined) break
       const expected = model.apply(operation)
       if (expected === impossible) throw new TypeError(`the model has no answer to ${describe(operation)}`)
       const reply = await child.ask(operation)
       const misfit = 'actual' in reply ? judge(reply.actual, expected) : undefined
       const what = misfit ? `expected ${misfit.expected}, got ${misfit.actual}` : noAnswer(reply)
-      if (what !== undefined) problem = `${describe(operation)}: ${what}`
+      if (what !== undefined) return `${describe(operation)}: ${what}`
     }
-    await child.ask({ kind: 'leave' })
-    const cleared = failure(await child.ask({ kind: 'clear', folder }))
-    return problem ?? cleared
-  } finally {
-    await child.end()
+    return undefined
   }
 }
 

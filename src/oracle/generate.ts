@@ -63,7 +63,7 @@ const builders: Builders = {
       ] as const) ?? 'both'
     return {
       file,
-      path: create ? somePath(drawing) : (existing(drawing, 'file') ?? somePath(drawing)),
+      path: create && random.chance(0.7) ? somePath(drawing) : (existing(drawing, 'file') ?? somePath(drawing)),
       access,
       append: access !== 'read' && random.chance(0.25) && !model.left.has('append'),
       create,
@@ -96,7 +96,7 @@ const builders: Builders = {
   fsync: (drawing) => withFile(drawing, (file) => ({ file, dataOnly: drawing.random.chance(0.5) })),
   fstat: (drawing) => withFile(drawing, (file) => ({ file })),
   flock: (drawing) =>
-    withFile(drawing, (file) => ({
+    withNumber(drawing, openTwice(drawing.model), (file) => ({
       file,
       lock:
         drawing.random.weighted([
@@ -217,6 +217,13 @@ function part({ model, random }: Drawing, mapping: number): { offset: number; le
   const whole = model.mappings.get(mapping)?.length ?? 1
   const offset = random.below(whole)
   return { offset, length: 1 + random.below(Math.min(whole - offset, 6000)) }
+}
+
+/** Files that several have open, if there are any: only they can have locks in each other's way. */
+function openTwice({ files }: Model): ReadonlyMap<number, unknown> {
+  const all = [...files]
+  const several = all.filter(([, { file }]) => all.filter(([, other]) => other.file === file).length > 1)
+  return several.length > 0 ? new Map(several) : files
 }
 
 const withFile = <T>(drawing: Drawing, build: (file: number) => T): T | undefined =>

@@ -16,7 +16,7 @@ import { type Left, Tally, type Verdict } from './verdict.js'
 
 export { UnusableFolder } from './calibrate.js'
 export type { OracleOptions, Progress, StepRange } from './options.js'
-export { type Finding, type Left, type Verdict, verdictTable } from './verdict.js'
+export { type Finding, findingText, type Left, type Verdict, verdictTable } from './verdict.js'
 
 /**
  * Works in the folder and judges it.
@@ -65,33 +65,41 @@ export async function calibrate(options: OracleOptions): Promise<Left[]> {
   }
 }
 
-/** The folder of a run, made and removed from outside. */
+/** The folder of a run, made and removed from outside by a child of its own, which is always an honest one. */
 class Run {
   readonly name: string
   readonly root: string
+  private readonly child: PerformingChild
   private static count = 0
 
   constructor(private readonly options: OracleOptions & { readonly seed: number }) {
-    this.name = `oracle-${options.seed}-${process.pid}-${Run.count++}`
-    this.root = join(options.folder, this.name)
+    const { folder, seed, performer = [], deadline = DEADLINE_MS } = options
+    this.name = `oracle-${seed}-${process.pid}-${Run.count++}`
+    this.root = join(folder, this.name)
+    this.child = new PerformingChild(folder, performer.slice(0, 1), deadline)
   }
 
+  /** @throws UnusableFolder */
   async prepare(): Promise<void> {
     const flags = { append: false, create: true, exclusive: true, truncate: false }
-    await this.ask(
+    const operations: Operation[] = [
       { kind: 'enter', folder: this.name, inside: false },
       { kind: 'enter', folder: `${this.name}/shared`, inside: false },
       // What hard links are made of.
       { kind: 'open', file: 0, path: 'always', access: 'both', mode: 0o644, ...flags },
       { kind: 'leave' },
-    )
+    ]
+    for (const operation of operations) {
+      const problem = failure(await this.child.ask(operation))
+      if (problem === undefined) continue
+      await this.child.end()
+      throw new UnusableFolder(this.options.folder, problem)
+    }
   }
 
   async judgeTotals(shared: SharedJudge, tally: Tally): Promise<void> {
-    const operation = { kind: 'totals' } as const
-    const child = this.child(this.root)
-    const reply = await child.ask(operation)
-    await child.end()
+    const operation: Operation = { kind: 'totals', folder: this.name }
+    const reply = await this.child.ask(operation)
     const problem = failure(reply)
     const misfits =
       problem === undefined && 'actual' in reply && 'value' in reply.actual
@@ -102,23 +110,7 @@ class Run {
 
   /** What cannot be removed stays: the findings tell why. */
   async remove(): Promise<void> {
-    await this.ask({ kind: 'clear', folder: this.name }).catch(() => undefined)
-  }
-
-  private async ask(...operations: Operation[]): Promise<void> {
-    const child = this.child(this.options.folder)
-    try {
-      for (const operation of operations) {
-        const problem = failure(await child.ask(operation))
-        if (problem !== undefined) throw new UnusableFolder(this.options.folder, problem)
-      }
-    } finally {
-      await child.end()
-    }
-  }
-
-  /** Always an honest one. */
-  private child(root: string): PerformingChild {
-    return new PerformingChild(root, this.options.performer?.slice(0, 1) ?? [], this.options.deadline ?? DEADLINE_MS)
+    await this.child.ask({ kind: 'clear', folder: this.name })
+    await this.child.end()
   }
 }

@@ -1,7 +1,6 @@
 // Compares what an operation gave with what the model expects, and says what kind of misfit it is.
 import type { Actual, Entry, Expectation, ExpectedEntry, Facts } from './answer.js'
-import type { FileNode, Reading } from './model/tree.js'
-import { writerOf } from './pattern.js'
+import type { Reading } from './model/tree.js'
 
 /**
  * - error: it failed, or with another errno, where it should not
@@ -33,7 +32,7 @@ export function judge(actual: Actual, expected: Expectation): Misfit | undefined
   if ('done' in expected || 'shared' in expected) return undefined
   if ('count' in expected) return value === expected.count ? undefined : misfit('bytes', expected.count, value)
   if ('text' in expected) return value === expected.text ? undefined : misfit('lost', expected.text, value)
-  if ('bytes' in expected) return judgeBytes(value as Buffer, expected.bytes, expected.file)
+  if ('bytes' in expected) return judgeBytes(value as Buffer, expected.bytes, expected.older, expected.file.bytes)
   if ('facts' in expected) return judgeFacts(value as Facts, expected.facts)
   if ('names' in expected) return judgeNames(value as readonly string[], expected.names)
   if ('reading' in expected) return judgeReading(value as readonly string[], expected.reading)
@@ -50,22 +49,27 @@ function brief(expected: Expectation): string {
   return 'errno' in expected ? expected.errno : 'success'
 }
 
-/** Bytes of an earlier write to the same file, or none: a write was lost. Those of anything else: wrong bytes. */
-function judgeBytes(actual: Buffer, expected: Buffer, file: FileNode | undefined): Misfit | undefined {
+const none = Buffer.alloc(0)
+/** So many bytes of a pattern are unlike any others. */
+const TELLING = 16
+
+/**
+ * As they were before their last change: that was lost. Bytes of the same file that belong elsewhere in it: doubled.
+ * @param whole the file
+ */
+function judgeBytes(actual: Buffer, expected: Buffer, older: Buffer, whole: Buffer): Misfit | undefined {
   if (actual.equals(expected)) return undefined
-  const shorter = Math.min(actual.length, expected.length)
+  const longer = Math.max(actual.length, expected.length)
   let at = 0
-  while (at < shorter && actual[at] === expected[at]) at++
+  while (actual[at] === expected[at]) at++
   const show = (bytes: Buffer): string =>
     `${bytes.length} bytes, from ${at}: ${JSON.stringify(bytes.toString('latin1', at, at + 32))}`
-  const sort = at === shorter ? (actual.length > expected.length ? 'doubled' : 'lost') : sortOf(actual, at, file)
-  return misfit(sort, show(expected), show(actual))
-}
-
-function sortOf(actual: Buffer, at: number, file: FileNode | undefined): Sort {
-  if (actual[at] === 0) return 'lost'
-  const writer = writerOf(actual, at)
-  return writer !== undefined && file?.writers.has(writer) ? 'lost' : 'bytes'
+  let isOlder = actual.length <= Math.max(expected.length, older.length)
+  for (let i = at; i < longer && isOlder; i++)
+    isOlder = actual[i] === expected[i] || actual[i] === (older[i] ?? 0) || i >= actual.length
+  const run = actual.subarray(at, at + TELLING)
+  const isElsewhere = actual.length > expected.length || (run.length === TELLING && whole.includes(run))
+  return misfit(isOlder ? 'lost' : isElsewhere ? 'doubled' : 'bytes', show(expected), show(actual))
 }
 
 function judgeFacts(actual: Facts, expected: Facts): Misfit | undefined {
@@ -107,7 +111,7 @@ function judgeEntries(actual: readonly Entry[], expected: readonly ExpectedEntry
     if (!found) return misfit('lost', `${entry.path} is there`, 'it is not')
     const problem =
       judgeFacts(found.facts, entry.facts) ??
-      (entry.bytes && judgeBytes(found.bytes ?? Buffer.alloc(0), entry.bytes, entry.file)) ??
+      (entry.bytes && judgeBytes(found.bytes ?? none, entry.bytes, entry.older ?? none, entry.bytes)) ??
       judgeTexts(found, entry)
     if (problem) return { ...problem, expected: `${entry.path}: ${problem.expected}` }
   }

@@ -74,7 +74,7 @@ export interface Arguments {
   /** Removes the folder with all that is in it. */
   clear: { readonly folder: string }
   /** What is left of counters and log in the end. */
-  totals: Record<never, never>
+  totals: { readonly folder: string }
 }
 
 /** Whose bytes a write has, see pattern.ts. */
@@ -120,11 +120,11 @@ export const drawn = {
   truncate: { weight: 2, needs: 'truncate' },
   fsync: { weight: 2, needs: 'fsync' },
   fstat: { weight: 3 },
-  flock: { weight: 3, needs: 'flock' },
-  map: { weight: 2, needs: 'mmap' },
-  unmap: { weight: 1, needs: 'mmap' },
-  mapRead: { weight: 4, needs: 'mmap' },
-  mapWrite: { weight: 3, needs: 'mmap' },
+  flock: { weight: 4, needs: 'flock' },
+  map: { weight: 4, needs: 'mmap' },
+  unmap: { weight: 0.7, needs: 'mmap' },
+  mapRead: { weight: 6, needs: 'mmap' },
+  mapWrite: { weight: 5, needs: 'mmap' },
   stat: { weight: 8 },
   chmod: { weight: 2, needs: 'chmod' },
   utimes: { weight: 2, needs: 'utimes' },

@@ -14,6 +14,8 @@ export interface OracleOptions {
   readonly operations?: number
   readonly seconds?: number
   readonly signal?: AbortSignal
+  /** Ends with the first finding. */
+  readonly untilFound?: boolean
   /** No answer after so many milliseconds: it hangs. Default 30,000. */
   readonly deadline?: number
   /** What the file system cannot do. Default: found out first, see calibrate. */

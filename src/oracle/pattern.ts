@@ -21,11 +21,3 @@ export function pattern(process: number, step: number, length: number): Buffer {
   }
   return bytes.subarray(0, length)
 }
-
-/** The step whose bytes these are around `at`, as `p2s01317`; undefined if none can be told. */
-export function writerOf(bytes: Buffer, at: number): string | undefined {
-  const around = bytes.toString('latin1', Math.max(0, at - UNIT), at + 2 * UNIT)
-  return /p\d+s\d+(?=\+)/.exec(around.slice(Math.min(at, UNIT) > 0 ? 1 : 0))?.[0]
-}
-
-export const writerTag = (process: number, step: number): string => `p${process}s${String(step).padStart(5, '0')}`

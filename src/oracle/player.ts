@@ -43,9 +43,12 @@ export class Player {
   async run(): Promise<string> {
     const { operations = this.play.options.seconds ? Number.POSITIVE_INFINITY : 1000, only } = this.play.options
     const last = only ? Math.max(...only.steps.map(([, to]) => to)) + 1 : operations
-    for (let first = 0; first < last && !this.over; first += STEPS)
-      if (this.isWanted(first, first + STEPS - 1)) await this.chapter(first, Math.min(first + STEPS, last))
-    await this.child.end()
+    try {
+      for (let first = 0; first < last && !this.over; first += STEPS)
+        if (this.isWanted(first, first + STEPS - 1)) await this.chapter(first, Math.min(first + STEPS, last))
+    } finally {
+      await this.child.end()
+    }
     return this.hash.digest('hex')
   }
 
@@ -55,8 +58,10 @@ export class Player {
   }
 
   private get over(): boolean {
-    const { seconds = Number.POSITIVE_INFINITY, signal } = this.play.options
-    return this.hung || signal?.aborted === true || this.play.tally.seconds >= seconds
+    const { seconds = Number.POSITIVE_INFINITY, signal, untilFound = false } = this.play.options
+    const { tally } = this.play
+    if (untilFound && tally.findings.length > 0) return true
+    return this.hung || signal?.aborted === true || tally.seconds >= seconds
   }
 
   private async chapter(first: number, end: number): Promise<void> {

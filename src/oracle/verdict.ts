@@ -88,6 +88,12 @@ export class Tally {
   }
 }
 
+/** Which step, what was asked, what was due, what came. */
+export const findingText = (finding: Finding): string => {
+  const { sort, process, step, operation, expected, actual, at_ms, took_ms } = finding
+  return `${sort} at step ${process}:${step} after ${at_ms} ms (${took_ms} ms): ${operation}\n  expected ${expected}\n  got      ${actual}`
+}
+
 /** The verdict as text: what was left out, a row per kind, what was found. */
 export function verdictTable(verdict: Verdict): string {
   const { seed, processes, operations, seconds, kinds, left, findings, sorts, clean } = verdict
@@ -102,10 +108,7 @@ export function verdictTable(verdict: Verdict): string {
       .map(([kind, { count, longest_ms, longest_at }]) =>
         row(kind, count, longest_ms, `${longest_at.process}:${longest_at.step}`),
       ),
-    ...findings.map(
-      ({ sort, process, step, operation, expected, actual, at_ms, took_ms }) =>
-        `${sort} at step ${process}:${step} after ${at_ms} ms (${took_ms} ms): ${operation}\n  expected ${expected}\n  got      ${actual}`,
-    ),
+    ...findings.map(findingText),
     clean
       ? 'clean'
       : Object.entries(sorts)

@@ -1,7 +1,7 @@
 // Rules of what is in files: open files, their bytes, mappings and locks.
 import { type Impossible, impossible } from '../answer.js'
 import type { Kind } from '../operations.js'
-import { pattern, writerTag } from '../pattern.js'
+import { pattern } from '../pattern.js'
 import { factsOf, type Model, type Rule } from './model.js'
 import { type FileNode, newFile, setName, walk } from './tree.js'
 
@@ -56,22 +56,22 @@ export const fileRules: { [K in FileKind & Kind]: Rule<K> } = {
     const open = model.files.get(file)
     if (!open) return impossible
     if (open.access === 'write') return fails('EBADF')
-    const bytes = Buffer.from(open.file.bytes.subarray(open.position, open.position + length))
-    open.position += bytes.length
-    return { bytes, file: open.file }
+    const expected = part(open.file, open.position, length)
+    open.position += expected.bytes.length
+    return expected
   },
   pread(model, { file, offset, length }) {
     const open = model.files.get(file)
     if (!open) return impossible
     if (open.access === 'write') return fails('EBADF')
-    return { bytes: Buffer.from(open.file.bytes.subarray(offset, offset + length)), file: open.file }
+    return part(open.file, offset, length)
   },
   write(model, { file, length, process, step }) {
     const open = model.files.get(file)
     if (!open) return impossible
     if (open.access === 'read') return fails('EBADF')
     const offset = open.append ? open.file.bytes.length : open.position
-    put(open.file, offset, pattern(process, step, length), writerTag(process, step))
+    put(open.file, offset, pattern(process, step, length))
     open.position = offset + length
     return { count: length }
   },
@@ -81,7 +81,7 @@ export const fileRules: { [K in FileKind & Kind]: Rule<K> } = {
     if (!open) return impossible
     if (open.access === 'read') return fails('EBADF')
     const at = open.append ? open.file.bytes.length : offset
-    put(open.file, at, pattern(process, step, length), writerTag(process, step))
+    put(open.file, at, pattern(process, step, length))
     return { count: length }
   },
   ftruncate(model, { file, size }) {
@@ -128,12 +128,12 @@ export const fileRules: { [K in FileKind & Kind]: Rule<K> } = {
   mapRead(model, { mapping, offset, length }) {
     const map = model.mappings.get(mapping)
     if (!map || offset + length > map.length) return impossible
-    return { bytes: Buffer.from(map.file.bytes.subarray(offset, offset + length)), file: map.file }
+    return part(map.file, offset, length)
   },
   mapWrite(model, { mapping, offset, length, process, step }) {
     const map = model.mappings.get(mapping)
     if (!map || offset + length > map.length) return impossible
-    put(map.file, offset, pattern(process, step, length), writerTag(process, step))
+    put(map.file, offset, pattern(process, step, length))
     return done
   },
 }
@@ -142,11 +142,20 @@ export const fileRules: { [K in FileKind & Kind]: Rule<K> } = {
 const isMapped = (model: Model, file: number): boolean =>
   [...model.mappings.values()].some((mapping) => mapping.of === file)
 
-function put(file: FileNode, offset: number, bytes: Buffer, writer: string): void {
+/** Copies: later steps change the file before the answer is judged. */
+const part = (file: FileNode, from: number, length: number) => ({
+  bytes: Buffer.from(file.bytes.subarray(from, from + length)),
+  older: Buffer.from(file.older.subarray(from, from + length)),
+  file,
+})
+
+function put(file: FileNode, offset: number, bytes: Buffer): void {
   if (bytes.length === 0) return
-  if (offset + bytes.length > file.bytes.length) resize(file, offset + bytes.length)
+  const end = offset + bytes.length
+  if (end > file.bytes.length) file.bytes = sized(file.bytes, end)
+  file.older = sized(file.older, Math.max(end, file.older.length))
+  file.bytes.copy(file.older, offset, offset, end)
   bytes.copy(file.bytes, offset)
-  file.writers.add(writer)
   file.mtime = undefined
 }
 
@@ -157,8 +166,15 @@ function cut(model: Model, file: FileNode, size: number): typeof done | Impossib
 }
 
 function resize(file: FileNode, size: number): void {
-  const bytes = Buffer.alloc(size)
-  file.bytes.copy(bytes, 0, 0, size)
-  file.bytes = bytes
+  file.older = sized(file.older, Math.max(size, file.older.length, file.bytes.length))
+  if (size < file.bytes.length) file.bytes.copy(file.older, size, size)
+  file.bytes = sized(file.bytes, size)
   file.mtime = undefined
+}
+
+/** A copy of this size, cut or filled up with zeros. */
+function sized(bytes: Buffer, size: number): Buffer {
+  const copy = Buffer.alloc(size)
+  bytes.copy(copy, 0, 0, size)
+  return copy
 }

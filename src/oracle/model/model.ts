@@ -65,7 +65,9 @@ export class Model {
       const facts = factsOf(node)
       if (node.type === 'symlink') return { path, facts, target: node.target, xattrs: {} }
       const xattrs = Object.fromEntries(node.xattrs)
-      return node.type === 'file' ? { path, facts, bytes: node.bytes, file: node, xattrs } : { path, facts, xattrs }
+      return node.type === 'file'
+        ? { path, facts, bytes: node.bytes, older: node.older, xattrs }
+        : { path, facts, xattrs }
     })
   }
 

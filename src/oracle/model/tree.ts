@@ -8,8 +8,8 @@ export interface FileNode {
   /** Seconds; undefined once a change has set it to a time that nobody knows. */
   mtime: number | undefined
   readonly xattrs: Map<string, string>
-  /** Steps that wrote to it, see pattern.ts. */
-  readonly writers: Set<string>
+  /** What each byte was before its last change, also behind the end: to tell a lost change from a wrong byte. */
+  older: Buffer
   /** By number of the open file. */
   readonly locks: Map<number, 'shared' | 'exclusive'>
   /** Pages of a mapping are written back whenever the kernel likes, and change the time then. */
@@ -61,7 +61,7 @@ export const newFile = (mode: number): FileNode => ({
   links: 1,
   mtime: undefined,
   xattrs: new Map(),
-  writers: new Set(),
+  older: Buffer.alloc(0),
   locks: new Map(),
   wasMapped: false,
 })

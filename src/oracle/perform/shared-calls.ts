@@ -68,11 +68,11 @@ export const sharedCalls = (root: () => string): Calls<'count' | 'race' | 'log' 
       fs.closeSync(fd)
     }
   },
-  totals: () => {
+  totals: ({ folder }) => {
     const read = (name: string): string => {
       let text = ''
       attempt(() => {
-        text = fs.readFileSync(join(root(), sharedFolder, name), 'utf8')
+        text = fs.readFileSync(join(root(), folder, sharedFolder, name), 'utf8')
       }, 'ENOENT')
       return text
     }
