@@ -14,6 +14,8 @@ import type { Order, Outcome } from './victim.js'
 export interface DeathsResult {
   readonly kind: Kind
   readonly samples: readonly Outcome[]
+  /** The fastest: what it takes when the machine has nothing else to do. */
+  readonly least_ms: number
   readonly median_ms: number
   readonly p99_ms: number
   /** Median less that of the cold start; null where that was not measured. */
@@ -131,6 +133,7 @@ function summary(kind: Kind, samples: readonly Outcome[], cold: readonly Outcome
   return {
     kind,
     samples,
+    least_ms: Math.min(...times),
     median_ms: median(times),
     p99_ms: quantile(times, 0.99),
     over_cold_start_ms: cold ? median(times) - median(cold.map(({ ms }) => ms)) : null,
