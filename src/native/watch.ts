@@ -76,10 +76,20 @@ export class Watcher {
       for (const [i, [key, entry]] of entries.entries()) {
         const revents = set.readInt16LE(POLLFD_SIZE * (i + 1) + 6)
         if (revents !== 0 && this.watched.get(key) === entry) entry.notify(revents)
+        else if (revents & pollEvents.POLLPRI) this.passOn(entry.fd, revents)
       }
     }
     this.polling = false
     if (this.closed) this.release()
+  }
+
+  /**
+   * A descriptor was closed, and another opened by the same number, while this poll still ran. The kernel tells of a changed
+   * mount table only once, and has told it to the wrong one.
+   */
+  private passOn(fd: number, revents: number): void {
+    for (const entry of [...this.watched.values()])
+      if (entry.fd === fd && entry.events & pollEvents.POLLPRI) entry.notify(revents)
   }
 
   private release(): void {
