@@ -1,5 +1,5 @@
 // The decoy: the mount that a life makes in its own namespace, and by which the kernel gives it its FUSE_INIT.
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, readlinkSync } from 'node:fs'
 import { type ServedMount, servedAmong } from '../capture/find-mount.js'
 import { waitingRequests } from '../kernel/connection.js'
 import { isFuse, type Mount, readMounts } from '../kernel/mountinfo.js'
@@ -116,9 +116,15 @@ function awaitInit({ mount, connection, server }: ServedMount, { signal, pid }: 
   })
 }
 
-/** The mounts that a life sees, by the first of its processes that still has a namespace. */
+/**
+ * The mounts that a life sees, by the first of its processes that still has its namespace. A process that shares ours is
+ * none of the life's: a child of ours that asked a mount and cannot end yet.
+ */
 function mountsOfAny(family: readonly Pid[]): Mount[] {
+  const ours = namespaceOf('self')
   for (const pid of family) {
+    const namespace = namespaceOf(pid)
+    if (namespace === null || namespace === ours) continue
     try {
       const mounts = readMounts(pid)
       if (mounts.length > 0) return mounts
@@ -127,6 +133,15 @@ function mountsOfAny(family: readonly Pid[]): Mount[] {
     }
   }
   return []
+}
+
+/** Null if the process is gone. */
+function namespaceOf(pid: Pid | 'self'): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`)
+  } catch {
+    return null
+  }
 }
 
 const ENOTCONN = 107
