@@ -81,12 +81,15 @@ export class Relay {
   private readonly gone: Promise<void>
   private readonly endAtExit = () => this.sayDispose()
 
-  /** Starts the thread, which then waits: about 40 ms and 10 MB that are spent before a crash. */
-  static prepare(): Relay {
-    return new Relay()
+  /**
+   * Starts the thread, which then waits: about 40 ms and 10 MB that are spent before a crash.
+   * @param program the compiled thread; another one only where sources are run as they are
+   */
+  static prepare(program: URL | string = new URL('./worker.js', import.meta.url)): Relay {
+    return new Relay(program)
   }
 
-  private constructor() {
+  private constructor(program: URL | string) {
     const data: WorkerData = { control: this.control, shared: this.memory }
     this.worker = new Worker(program, { workerData: data, resourceLimits: LIMITS, execArgv: [] })
     this.worker.on('message', (message: Message) => this.take(message))
@@ -262,7 +265,7 @@ export class Relay {
     this.resolver?.end()
     this.notifier?.end()
     this.resolver = this.notifier = null
-    this.worker.unref()
+    if (Atomics.load(this.words, shared.dispose) === 0) this.worker.unref()
     if (options !== null) {
       closeFd(options.channel)
       closeFd(options.daemon)

@@ -120,7 +120,8 @@ export class Wire {
   wait(wanted: number, timeoutMs: number): number {
     const { view, address } = this.polled
     this.entry(0, wanted & ends.channel ? this.channel : -1, pollEvents.POLLIN)
-    this.entry(1, this.daemon, (wanted & ends.daemon ? pollEvents.POLLIN : 0) | (wanted & ends.writable ? POLLOUT : 0))
+    const daemonEvents = (wanted & ends.daemon ? pollEvents.POLLIN : 0) | (wanted & ends.writable ? POLLOUT : 0)
+    this.entry(1, daemonEvents === 0 ? -1 : this.daemon, daemonEvents)
     this.entry(2, this.control, pollEvents.POLLIN)
     this.entry(3, wanted & ends.resolver ? this.resolver : -1, pollEvents.POLLIN)
     let count = 0

@@ -130,8 +130,9 @@ class Serving {
       this.publish()
       return true
     }
+    // A daemon that has got the channel back closes the socket: that is no end.
     const wanted =
-      ends.daemon |
+      (this.isPaused ? 0 : ends.daemon) |
       (this.line.socket >= 0 ? ends.resolver : 0) |
       (isFree && !this.isPaused ? ends.channel : 0) |
       (isFree ? 0 : ends.writable)

@@ -16,13 +16,14 @@ import { Relay, type RelayEnd, relaySockets } from '../../src/relay/index.js'
 import { resend } from '../../src/settle/resend.js'
 import { until, within } from '../fixtures/deadline.js'
 import type { Place } from '../fixtures/place.js'
+import { builtProgram } from '../fixtures/project.js'
 
 const DEADLINE = 20_000
 
 export class Revived {
   life = 1
   relay: Relay | null = null
-  private warm: Relay
+  private readonly warm: Relay
   private exchanged: Exchanged | null = null
   private readonly watcher = new Watcher()
   /** What the relays reported. */
@@ -36,7 +37,8 @@ export class Revived {
     readonly mount: Mount,
     readonly channel: Fd,
   ) {
-    this.warm = Relay.prepare()
+    this.warm = Relay.prepare(builtProgram('src/relay/worker'))
+    this.warm.onReport((what, facts) => this.reports.push(`${what} ${JSON.stringify(facts)}`))
   }
 
   static async start(place: Place, command: readonly string[]): Promise<Revived> {
@@ -73,7 +75,6 @@ export class Revived {
     const begin = performance.now()
     const { device } = this.mount
     const relay = this.warm
-    relay.onReport((what, facts) => this.reports.push(`${what} ${JSON.stringify(facts)}`))
     relay.scan(device, [process.pid])
     resend(this.channel)
     const [path = '', ...args] = this.command
@@ -109,8 +110,7 @@ export class Revived {
       device,
       excludePids: [process.pid, ...family()],
     })
-    const ms = performance.now() - begin
-    return ms
+    return performance.now() - begin
   }
 
   /** Brings the daemon back to the channel. False if something still uses ids of its own. */
@@ -135,8 +135,7 @@ export class Revived {
 
   private async end(): Promise<void> {
     this.daemon.kill('SIGKILL')
-    await this.relay?.stop()
-    await this.warm.stop()
+    await this.warm.dispose()
     this.watcher.close()
     rawSyscall('close', this.channel)
   }
