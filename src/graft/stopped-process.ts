@@ -41,10 +41,13 @@ export class StoppedProcess {
     const states = new Map(tidsOf(pid).map((tid) => [tid, stateOf(pid, tid)]))
     this.reapsLeader = !isOurChild(pid)
     this.hurry(SELF)
-    const tids = [...states.keys()].sort((a, b) => Number(states.get(b) === 'S') - Number(states.get(a) === 'S'))
+    const rank = (tid: Tid): number => ({ S: 0, D: 2 })[states.get(tid) ?? ''] ?? 1
+    const tids = [...states.keys()].sort((a, b) => rank(a) - rank(b))
+    const isUninterruptible = (tid: Tid): boolean => rank(tid) === 2
     try {
-      if (scope === 'one') this.stopFirst(tids, states)
-      else this.stopAll(tids, states)
+      if (scope === 'all') this.stopAll(tids.filter((tid) => !isUninterruptible(tid)))
+      // Of those in an uninterruptible sleep, one must do if there is no other.
+      if (this.stopped.size === 0) this.stopFirst(tids)
       const caller = tids.find((tid) => this.stopped.has(tid)) ?? [...this.stopped][0]
       if (caller === undefined) throw new GraftError(this.seized.size === 0 ? 'ended' : 'not-stopping', pid)
       this.caller = caller
@@ -114,32 +117,31 @@ export class StoppedProcess {
     if (policy !== undefined) calm(tid, policy)
   }
 
-  private stopFirst(tids: readonly Tid[], states: ReadonlyMap<Tid, string | null>): void {
+  private stopFirst(tids: readonly Tid[]): void {
     for (const tid of tids) {
-      this.seize(tid, states.get(tid) ?? null)
+      this.seize(tid)
       this.since = performance.now()
       this.stopSeized()
-      if (this.stopped.size > 0) return
+      if (this.stopped.size > 0 || this.late.size > 0) return
     }
   }
 
-  private stopAll(tids: readonly Tid[], states: ReadonlyMap<Tid, string | null>): void {
-    for (const tid of tids) this.seize(tid, states.get(tid) ?? null)
+  private stopAll(tids: readonly Tid[]): void {
+    for (const tid of tids) this.seize(tid)
     this.since = performance.now()
     this.stopSeized()
     // A thread that still ran may have started another.
     for (let fresh = this.newTids(); fresh.length > 0; fresh = this.newTids()) {
-      for (const tid of fresh) this.seize(tid, stateOf(this.pid, tid))
+      for (const tid of fresh) {
+        if (stateOf(this.pid, tid) === 'D') this.skipped.add(tid)
+        else this.seize(tid)
+      }
       this.stopSeized()
     }
   }
 
-  private seize(tid: Tid, state: string | null): void {
-    // Z and X are dead, D would not stop.
-    if (state === null || 'ZXD'.includes(state)) {
-      this.skipped.add(tid)
-      return
-    }
+  private seize(tid: Tid): void {
+    if (this.seized.has(tid)) return
     try {
       if (seize(tid)) {
         this.seized.add(tid)

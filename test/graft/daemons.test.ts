@@ -3,18 +3,20 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { channelFdsOf } from '../../src/capture/take-channels.js'
 import { isAbandoned } from '../../src/graft/decoy.js'
 import { copiesOf } from '../../src/graft/descriptors.js'
 import { exchangeFds } from '../../src/graft/exchange.js'
 import { connectionExists } from '../../src/kernel/connection.js'
-import { type Mount, readMounts } from '../../src/kernel/mountinfo.js'
+import { connectionOf, type Mount, readMounts } from '../../src/kernel/mountinfo.js'
 import { fuseFdsOf } from '../../src/kernel/process.js'
 import type { Pid } from '../../src/native/types.js'
 import { startProber } from '../../src/revive/prober.js'
+import { Child } from '../fixtures/child.js'
 import { compiledExample, noExamples } from '../fixtures/compiled.js'
 import { until } from '../fixtures/deadline.js'
 import type { Place } from '../fixtures/place.js'
-import { type DaemonCommand, deadMount, Grafted } from './grafted.js'
+import { type DaemonCommand, deadMount, Grafted, liveMount } from './grafted.js'
 
 const installed = (name: string): string | null => {
   const { stdout, status } = spawnSync('which', [name], { encoding: 'utf8' })
@@ -130,6 +132,38 @@ for (const [name, [command, reason]] of Object.entries(daemons)) {
 
       await family.kill()
       await until(() => !connectionExists(decoy.connection), 'the end of the decoy')
+    },
+  )
+}
+
+const traffic = (mount: string): string =>
+  `i=0; while [ $i -lt 150 ]; do i=$((i+1)); echo $i >${mount}/f && [ "$(cat ${mount}/f)" = $i ] && mv ${mount}/f ${mount}/g && ls ${mount} >/dev/null || exit 1; done; echo all of it`
+
+for (const name of [
+  'bindfs (libfuse 2 or 3, multi-threaded)',
+  'passthrough_ll',
+  'gocryptfs (go-fuse)',
+  'rclone mount (bazil)',
+] as const) {
+  const [command, reason] = daemons[name]
+  const skip = process.getuid?.() !== 0 ? 'needs root' : reason
+  t.test(
+    `${name} serves without an error while its channel is exchanged again and again`,
+    { skip, timeout: 90_000 },
+    async (t) => {
+      const { place, pid, mount, channel } = await liveMount(t, command)
+      const connection = connectionOf(mount.device)
+      const application = new Child(['sh', '-c', traffic(place.mount)])
+      t.teardown(() => application.kill())
+      let count = 0
+      for (; application.running; count++) {
+        // By the same open file: what is under way must come to its end.
+        exchangeFds(pid, channelFdsOf(pid, connection), channel)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      t.match(await application.end(), { code: 0 }, `no error in ${count} exchanges`)
+      t.match(application.stdout, /all of it/)
+      t.ok(count > 50, `${count} exchanges`)
     },
   )
 }

@@ -63,8 +63,14 @@ export class Family {
 }
 const nodeReaps = new Set<number>()
 
-/** A mount whose daemon has been killed with SIGKILL. */
-export async function deadMount(t: Test, command: DaemonCommand): Promise<OldMount> {
+export interface LiveMount extends OldMount {
+  readonly family: Family
+  /** The process that serves it. */
+  readonly pid: Pid
+}
+
+/** A mount that is served, by a daemon that nobody supervises. */
+export async function liveMount(t: Test, command: DaemonCommand): Promise<LiveMount> {
   const place = placeFor(t)
   const family = new Family(t)
   const [program, ...args] = command(place)
@@ -78,8 +84,14 @@ export async function deadMount(t: Test, command: DaemonCommand): Promise<OldMou
   const pid = serves() ?? (0 as Pid)
   const channel = takeFd(pid, channelFdsOf(pid, connection)[0] ?? (0 as never))
   t.teardown(() => closeFd(channel))
-  await family.kill()
-  return { place, mount, channel }
+  return { place, mount, channel, family, pid }
+}
+
+/** A mount whose daemon has been killed with SIGKILL. */
+export async function deadMount(t: Test, command: DaemonCommand): Promise<OldMount> {
+  const live = await liveMount(t, command)
+  await live.family.kill()
+  return live
 }
 
 export class Grafted {
