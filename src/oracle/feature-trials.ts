@@ -221,6 +221,18 @@ export const featureTrials: Readonly<Record<Feature, readonly Operation[]>> = {
     { kind: 'unmap', mapping: 0 },
     pread(0),
   ],
+  // The kernel writes pages back through any handle that was mapped; a daemon's O_APPEND moves them to the end.
+  mappedAppend: [
+    open(0, 'a'),
+    write(0, 9000),
+    open(1, 'a', { append: true }),
+    { kind: 'map', mapping: 0, file: 1, length: 9000 },
+    { kind: 'mapWrite', mapping: 0, offset: 4000, length: 200, ...by },
+    { kind: 'fsync', file: 1, dataOnly: false },
+    { kind: 'truncate', path: 'a', size: 30_000 },
+    stat('a'),
+    pread(0),
+  ],
   flock: [
     open(0, 'a'),
     open(1, 'a'),

@@ -102,6 +102,7 @@ export const featureTable = {
   changingRead: 'folders that change while they are read: the other names once each',
   xattr: 'extended attributes',
   mmap: 'shared writable mappings',
+  mappedAppend: 'mappings made of files open for appending',
   flock: 'locks by flock',
   fcntl: 'locks by fcntl',
   fsync: 'fsync',

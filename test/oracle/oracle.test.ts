@@ -29,9 +29,9 @@ t.test('a plain folder is clean, and so it is left', async (t) => {
         return
       }
       const folder = await newFolder(t, parent)
-      const verdict = await oracle({ folder, seed: 11, operations: 600, performer })
+      const verdict = await oracle({ folder, seed: 11, operations: 400, performer })
       t.same(verdict.findings.map(findingText), [], 'clean')
-      t.ok(verdict.operations > 1500, 'enough was done')
+      t.ok(verdict.operations > 1000, 'enough was done')
       t.same(readdirSync(folder), [])
     })
 })
@@ -39,7 +39,7 @@ t.test('a plain folder is clean, and so it is left', async (t) => {
 t.test('the same seed gives the same operations and verdict, another seed others', async (t) => {
   const folder = await newFolder(t)
   const run = async (seed: number) => {
-    const { clean, operations, fingerprint } = await oracle({ folder, seed, operations: 300, left: [], performer })
+    const { clean, operations, fingerprint } = await oracle({ folder, seed, operations: 150, left: [], performer })
     return { clean, operations, fingerprint }
   }
   const first = await run(21)

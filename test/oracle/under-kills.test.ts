@@ -1,8 +1,10 @@
 // The oracle on a managed mount: without kills, and while its daemon is killed again and again.
 import t from 'tap'
-import { findingText } from '../../src/oracle/index.js'
+import { findingText, oracle } from '../../src/oracle/index.js'
 import { endsWell } from '../fixtures/after-all.js'
+import { Child } from '../fixtures/child.js'
 import { placeFor } from '../fixtures/place.js'
+import { builtProgram } from '../fixtures/project.js'
 import { underKills } from './under-kills.js'
 
 t.setTimeout(120_000)
@@ -11,9 +13,9 @@ t.test('the mirror is clean without kills, and under 20 of them', async (t) => {
   const place = placeFor(t)
   const { baseline, verdict, pauses, problems, managed } = await underKills(place, {
     seed: 51,
-    operations: 400,
+    operations: 200,
     kills: 20,
-    calm: 100,
+    calm: 60,
     beneath: place.source,
   })
   t.same(baseline.findings.map(findingText), [], 'clean without kills')
@@ -22,4 +24,17 @@ t.test('the mirror is clean without kills, and under 20 of them', async (t) => {
   t.equal(pauses.length, 20)
   t.same(problems, [])
   await endsWell(t, managed)
+})
+
+t.test('what a stock daemon cannot do is left out, and the rest is clean', async (t) => {
+  const place = placeFor(t)
+  const daemon = new Child(['bindfs', '-f', place.source, place.mount], { env: place.env })
+  place.undo(() => daemon.kill())
+  await place.mounted()
+  const performer = [builtProgram('src/oracle/perform/main')]
+  const { findings, left } = await oracle({ folder: place.mount, seed: 61, operations: 300, performer })
+  t.same(findings.map(findingText), [])
+  // Its paths give each link a node of its own, and it writes mapped pages back through handles that append.
+  const features = left.map(({ feature }) => feature)
+  for (const feature of ['link', 'mappedAppend'] as const) t.ok(features.includes(feature), feature)
 })

@@ -119,6 +119,7 @@ export const fileRules: { [K in FileKind & Kind]: Rule<K> } = {
     if (!open || model.mappings.has(mapping) || open.file.locks.has(file)) return impossible
     if (length > open.file.bytes.length || length === 0) return impossible
     if (open.access !== 'both') return fails('EACCES')
+    if (open.append && model.left.has('mappedAppend')) return impossible
     open.file.wasMapped = true
     open.file.mtime = undefined
     model.mappings.set(mapping, { file: open.file, of: file, length })
