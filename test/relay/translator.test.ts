@@ -1,0 +1,258 @@
+// The relay's rules without a kernel and without a daemon: what goes in at one end and what comes out at the other.
+import t from 'tap'
+import { opcodes } from '../../src/fuse/opcodes.js'
+import { entry, halves, LIFE, name, RESENT, Scene, words } from './scene.js'
+
+const ENOENT = 2
+const EINTR = 4
+const EIO = 5
+const EEXIST = 17
+const ENOSYS = 38
+const ESTALE = 116
+const O_APPEND = 0o2000
+const O_CREAT = 0o100
+const O_TRUNC = 0o1000
+const O_EXCL = 0o200
+const number = (opcode: keyof typeof opcodes): number => opcodes[opcode].number
+
+t.test('a nodeid that this life gives out carries the life, and is the same each time', async (t) => {
+  const scene = new Scene(t)
+  const node = scene.found(2n, 0x7f00_1234_5678n)
+  t.equal(node >> 48n, LIFE)
+  t.equal(node & 0xffff_ffffn, 0x1234_5678n, 'its lower half is the daemon’s')
+  t.equal(scene.found(4n, 0x7f00_1234_5678n), node)
+  t.not(scene.found(6n, 0x7f01_1234_5678n), node, 'another file with the same lower half has another')
+  scene.ask('GETATTR', 8n, node, halves(0, 0, 0, 0))
+  t.match(scene.asked(), [{ opcode: number('GETATTR'), unique: 8n, node: 0x7f00_1234_5678n }])
+})
+
+t.test('the root is the root on both sides', async (t) => {
+  const scene = new Scene(t)
+  scene.ask('STATFS', 2n, 1n)
+  t.match(scene.asked(), [{ node: 1n }])
+  t.equal(scene.found(4n, 1n, 1n), 1n)
+})
+
+t.test('an inode number that is the nodeid is shown as the kernel’s, another one as it is', async (t) => {
+  const scene = new Scene(t)
+  for (const [ino, isNode] of [
+    [5n, true],
+    [77n, false],
+  ] as const) {
+    scene.ask('LOOKUP', 2n, 1n, name('f'))
+    scene.say(2n, 0, entry(5n, { ino }))
+    const body = scene.told()[0]?.body
+    t.equal(body?.readBigUInt64LE(40), isNode ? body?.readBigUInt64LE(0) : ino)
+  }
+  scene.adopt(9n, 50n)
+  scene.ask('GETATTR', 4n, 9n, halves(0, 0, 0, 0))
+  scene.say(4n, 0, Buffer.concat([Buffer.alloc(16), words(50n), Buffer.alloc(80)]))
+  t.equal(scene.told()[0]?.body.readBigUInt64LE(16), 9n, 'also of a file of an earlier life')
+})
+
+t.test('a file of an earlier life keeps its nodeid when it is looked up', async (t) => {
+  const scene = new Scene(t)
+  scene.adopt(3n, 0x55n)
+  t.equal(scene.found(2n, 0x55n), 3n)
+})
+
+t.test('a nodeid that nobody can tell is stale', async (t) => {
+  const scene = new Scene(t)
+  scene.ask('GETATTR', 2n, 99n, halves(0, 0, 0, 0))
+  t.equal(scene.stale.hasReady, true, 'the request waited for the resolver, which is not there')
+  scene.stale.redo()
+  t.match(scene.told(), [{ unique: 2n, error: -ESTALE }])
+  for (const dots of ['.', '..']) {
+    scene.ask('LOOKUP', 4n, 98n, name(dots))
+    t.match(scene.told(), [{ error: -ESTALE }], `and ${dots} in it, by which the kernel looks for it, at once`)
+  }
+  t.same(scene.asked(), [])
+})
+
+t.test('lookups are counted: what this life gave is forgotten to it, what others gave is not', async (t) => {
+  const scene = new Scene(t)
+  const node = scene.found(2n, 7n)
+  scene.found(4n, 7n)
+  scene.ask('FORGET', 0n, node, words(1n))
+  t.match(scene.asked(), [{ opcode: number('FORGET'), node: 7n, body: words(1n) }])
+  scene.ask('FORGET', 0n, node, words(1n))
+  t.match(scene.asked(), [{ node: 7n, body: words(1n) }])
+  t.equal(scene.translator.nodes.live, 0)
+  scene.ask('FORGET', 0n, 1234n, words(5n))
+  t.same(scene.asked(), [], 'an unknown one is swallowed')
+
+  scene.adopt(3n, 8n)
+  scene.found(6n, 8n)
+  scene.ask('FORGET', 0n, 3n, words(1n))
+  t.match(scene.asked(), [{ node: 8n, body: words(1n) }], 'one that the kernel made no use of')
+  scene.found(8n, 8n)
+  scene.ask('FORGET', 0n, 3n, words(40n))
+  t.match(scene.asked(), [{ node: 8n, body: words(2n) }], 'one of ours and the one that found it, none of the 39')
+  t.equal(scene.translator.nodes.staleCount, 0)
+})
+
+t.test('of many forgotten at once only those of this life are passed on', async (t) => {
+  const scene = new Scene(t)
+  const [a, b] = [scene.found(2n, 7n), scene.found(4n, 8n)]
+  scene.ask('BATCH_FORGET', 0n, 0n, halves(3, 0), words(a, 1n, 4321n, 9n, b, 1n))
+  t.match(scene.asked(), [
+    { opcode: number('BATCH_FORGET'), body: Buffer.concat([halves(2, 0), words(7n, 1n, 8n, 1n)]) },
+  ])
+})
+
+t.test('a handle that this life gives out carries the life, and is the daemon’s again on the way back', async (t) => {
+  const scene = new Scene(t)
+  const node = scene.found(2n, 7n)
+  scene.ask('OPEN', 4n, node, halves(2, 0))
+  scene.asked()
+  scene.say(4n, 0, words(0xabcdn, 0n))
+  const fh = scene.told()[0]?.body.readBigUInt64LE(0) ?? 0n
+  t.equal(fh >> 48n, LIFE)
+  scene.ask('READ', 6n, node, words(fh, 0n), halves(10, 0, 0, 0, 2, 0))
+  t.equal(scene.asked()[0]?.body.readBigUInt64LE(0), 0xabcdn)
+  scene.ask('RELEASE', 8n, node, words(fh), halves(0, 0), words(0n))
+  t.equal(scene.asked()[0]?.body.readBigUInt64LE(0), 0xabcdn)
+  t.equal(scene.translator.handles.live, 0)
+})
+
+t.test('a handle of an earlier life is opened again with the flags of the request', async (t) => {
+  for (const [what, opcode, flags, expected] of [
+    ['reading', 'READ', 0, 0],
+    ['writing', 'WRITE', 2 | O_APPEND | O_CREAT | O_EXCL | O_TRUNC, 2 | O_APPEND],
+    ['writing from the cache', 'WRITE', 0, 2],
+  ] as const) {
+    const scene = new Scene(t)
+    scene.adopt(3n, 7n)
+    scene.willSay(0, words(0x99n, 0n))
+    scene.ask(opcode, 4n, 3n, words(5n, 0n), halves(4, 0), words(0n), halves(flags, 0), Buffer.from('data'))
+    const [open, request] = scene.asked()
+    t.match(open, { opcode: number('OPEN'), node: 7n }, what)
+    t.equal(open?.body.readUInt32LE(0), expected, what)
+    t.equal(request?.body.readBigUInt64LE(0), 0x99n, what)
+    scene.say(4n, -EIO)
+    scene.ask(opcode, 6n, 3n, words(5n, 0n), halves(4, 0), words(0n), halves(flags, 0), Buffer.from('data'))
+    t.match(scene.asked(), [{ opcode: number(opcode) }], `${what}: only once`)
+  }
+})
+
+t.test('a handle of an earlier life that nobody has used is closed without the daemon', async (t) => {
+  const scene = new Scene(t)
+  scene.adopt(3n, 7n)
+  scene.ask('FLUSH', 2n, 3n, words(5n, 0n, 0n))
+  scene.ask('RELEASE', 4n, 3n, words(5n, 0n, 0n))
+  t.same(scene.asked(), [])
+  t.match(scene.told(), [
+    { unique: 2n, error: 0 },
+    { unique: 4n, error: 0 },
+  ])
+})
+
+t.test('attributes are asked for without the handle of an earlier life', async (t) => {
+  const scene = new Scene(t)
+  scene.adopt(3n, 7n)
+  scene.ask('GETATTR', 2n, 3n, halves(1, 0), words(5n))
+  t.equal(scene.asked()[0]?.body.readUInt32LE(0), 0)
+})
+
+t.test('a folder half read is first read again up to there', async (t) => {
+  const scene = new Scene(t)
+  scene.adopt(3n, 7n)
+  const dirent = (offset: bigint): Buffer =>
+    Buffer.concat([words(1n, offset), halves(3, 8), Buffer.from('abc\0\0\0\0\0')])
+  scene.willSay(0, words(0x99n, 0n))
+  scene.willSay(0, Buffer.concat([dirent(1n), dirent(2n)]))
+  scene.ask('READDIR', 2n, 3n, words(5n, 2n), halves(4096, 0), words(0n), halves(0, 0))
+  t.match(
+    scene.asked().map(({ opcode, body }) => [opcode, opcode === number('READDIR') ? body.readBigUInt64LE(8) : null]),
+    [
+      [number('OPENDIR'), null],
+      [number('READDIR'), 0n],
+      [number('READDIR'), 2n],
+    ],
+  )
+})
+
+t.test('a resent request is settled as if done once', async (t) => {
+  const folder = entry(9n, { mode: 0o040755 })
+  const file = entry(9n, { mode: 0o100644 })
+  const full = entry(9n, { mode: 0o100644, size: 5n })
+  const link = entry(9n, { mode: 0o120777 })
+  const none = { error: -ENOENT }
+  const set = halves(1, 1)
+  const exclusive = halves(O_CREAT | O_EXCL | 2, 0o100644, 0, 0)
+  for (const [what, opcode, body, answers, told] of [
+    ['MKDIR done', 'MKDIR', [halves(0o755, 0), name('d')], [-EEXIST, folder, 'forgets', folder], 0],
+    ['MKDIR not done', 'MKDIR', [halves(0o755, 0), name('d')], [-EEXIST, file], -EEXIST],
+    ['UNLINK done', 'UNLINK', [name('f')], [-ENOENT], 0],
+    ['RMDIR done', 'RMDIR', [name('f')], [-ENOENT], 0],
+    ['RENAME done', 'RENAME', [words(1n), name('a'), name('b')], [-ENOENT, none, file], 0],
+    ['RENAME of nothing', 'RENAME', [words(1n), name('a'), name('b')], [-ENOENT, none, none], -ENOENT],
+    ['RENAME that failed', 'RENAME2', [words(1n), halves(1, 0), name('a'), name('b')], [-EEXIST, file], -EEXIST],
+    ['EXCHANGE', 'RENAME2', [words(1n), halves(2, 0), name('a'), name('b')], [], -EIO],
+    ['SYMLINK done', 'SYMLINK', [name('l'), name('to')], [-EEXIST, link, Buffer.from('to'), 'forgets', link], 0],
+    ['SYMLINK to elsewhere', 'SYMLINK', [name('l'), name('to')], [-EEXIST, link, Buffer.from('x')], -EEXIST],
+    ['SETXATTR done', 'SETXATTR', [set, name('user.a'), Buffer.from('v')], [-EEXIST, Buffer.from('v')], 0],
+    ['SETXATTR not done', 'SETXATTR', [set, name('user.a'), Buffer.from('v')], [-EEXIST, Buffer.from('w')], -EEXIST],
+    ['REMOVEXATTR done', 'REMOVEXATTR', [name('user.a')], [-61], 0],
+    ['CREATE done', 'CREATE', [exclusive, name('f')], [-EEXIST, file, words(3n, 0n)], 0],
+    ['CREATE of what is there', 'CREATE', [exclusive, name('f')], [-EEXIST, full], -EEXIST],
+    ['IOCTL', 'IOCTL', [words(0n), halves(0, 0x4004_6602), words(0n), halves(0, 0)], [], -EIO],
+  ] as const) {
+    const scene = new Scene(t)
+    if (opcode === 'IOCTL') scene.adopt(3n, 7n)
+    if (opcode === 'IOCTL') scene.willSay(0, words(1n, 0n))
+    const [first, ...own] = answers as readonly (number | Buffer | { error: number } | 'forgets')[]
+    if (typeof first === 'number') scene.queue(2n, first)
+    for (const answer of own) {
+      if (Buffer.isBuffer(answer)) scene.willSay(0, answer)
+      else if (typeof answer === 'object') scene.willSay(answer.error)
+      else if (answer === 'forgets') scene.willForget()
+    }
+    scene.ask(opcode, RESENT | 2n, opcode === 'IOCTL' ? 3n : 1n, ...body)
+    t.match(scene.told(), [{ unique: RESENT | 2n, error: told }], what)
+    t.ok(
+      scene.asked().every(({ unique }) => (unique & RESENT) === 0n),
+      `${what}: the daemon sees no mark`,
+    )
+    t.equal(scene.translator.pending.size, 0, `${what}: nothing is left open`)
+  }
+})
+
+t.test('an interrupt reaches the daemon only for what the daemon has', async (t) => {
+  const scene = new Scene(t)
+  scene.ask('INTERRUPT', 3n, 0n, words(2n))
+  t.same(scene.asked(), [])
+  scene.ask('STATFS', RESENT | 2n, 1n)
+  scene.ask('INTERRUPT', RESENT | 3n, 0n, words(RESENT | 2n))
+  t.match(scene.asked(), [{ opcode: number('STATFS') }, { opcode: number('INTERRUPT'), unique: 3n, body: words(2n) }])
+  scene.say(3n, -11)
+  t.match(scene.told(), [{ unique: RESENT | 3n, error: -11 }])
+  scene.say(2n, -EINTR)
+  t.match(scene.told(), [{ unique: RESENT | 2n, error: -EINTR }])
+})
+
+t.test('a notification is about the kernel’s nodeids, and about none that the kernel has not', async (t) => {
+  const scene = new Scene(t)
+  const node = scene.found(2n, 7n)
+  scene.adopt(3n, 7n)
+  const INVAL_INODE = 2
+  scene.say(0n, INVAL_INODE, words(7n, 0n, 0n))
+  t.same(scene.notifications.map((bytes) => bytes.readBigUInt64LE(16)).toSorted(), [3n, node])
+  scene.say(0n, INVAL_INODE, words(8n, 0n, 0n))
+  scene.say(0n, 7)
+  scene.say(0n, 8)
+  t.equal(scene.notifications.length, 2, 'RESEND and INC_EPOCH are not the daemon’s')
+})
+
+t.test('what makes no sense is dropped, refused or told once', async (t) => {
+  const scene = new Scene(t)
+  scene.ask(4000, 2n, 1n)
+  scene.ask(4000, 4n, 1n)
+  t.match(scene.told(), [{ error: -ENOSYS }, { error: -ENOSYS }])
+  scene.say(1000n, 0)
+  scene.sayRaw(Buffer.from('nonsense'))
+  scene.ask('LOOKUP', 6n, 1n, name('f'))
+  scene.say(6n, 0, Buffer.alloc(3))
+  t.match(scene.told(), [{ unique: 6n, error: -EIO }], 'a reply that is too short fails its request')
+  t.equal(scene.translator.tally.dropped, 3)
+})
