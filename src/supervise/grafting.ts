@@ -8,7 +8,6 @@ import { HostFollower } from '../graft/host-follower.js'
 import { launchIsolated, mountpointsOf } from '../graft/isolated-launch.js'
 import { warmUp } from '../graft/warm-up.js'
 import { readMounts } from '../kernel/mountinfo.js'
-import { isAlive } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import type { Fd, Pid } from '../native/types.js'
 import { Relay, relaySockets } from '../relay/index.js'
@@ -79,7 +78,7 @@ async function bringUp(m: ManagedMount, { pid, isolated, go }: ReturnType<typeof
 
 /** A life that cannot be grafted, with the reason. One that has ended tells so itself. */
 function refuse(m: ManagedMount, error: unknown): void {
-  if (m.leader === null || !isAlive(m.leader)) return
+  if (!m.life || m.life.endsWithin(DYING_MS)) return
   if (!(error instanceof GraftError)) return m.fail(error)
   if (error.reason !== 'ended') m.dispatch('refused', { reason: 'not-graftable', detail: error.message })
 }
@@ -128,6 +127,8 @@ export function endRelay(m: ManagedMount): void {
   if (relay) m.closing = Promise.all([m.closing, relay.dispose()])
 }
 
+/** How long a process that has been killed may take to be gone. */
+const DYING_MS = 200
 const LOOK_MS = 25
 /** The part of the time that may be spent on looking who has files open. */
 const LOOKING_SHARE = 0.05
@@ -165,7 +166,7 @@ export function rejoin(m: ManagedMount): void {
     }
   } catch (error) {
     // The life has either ended, which is told elsewhere, or goes on behind the relay.
-    if (!(error instanceof GraftError) && m.leader && isAlive(m.leader)) throw error
+    if (!(error instanceof GraftError) && !m.life?.endsWithin(DYING_MS)) throw error
     void graft.relay.resume()
     return healWhenPossible(m)
   } finally {

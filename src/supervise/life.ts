@@ -39,6 +39,11 @@ export class Life {
     return pidfdSendSignal(this.pidfd, signal)
   }
 
+  /** True if it has ended, or does so within a bound: one that is just dying has no files any more, and still runs. */
+  endsWithin(ms: number): boolean {
+    return pollOnce(this.pidfd, pollEvents.POLLIN, ms) !== 0
+  }
+
   /** Kills the process and waits, within a bound, until it is gone. */
   kill(): void {
     killAndWait([this.pidfd])
