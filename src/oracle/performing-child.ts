@@ -21,6 +21,7 @@ export class PerformingChild {
   private waiting: ((reply: Reply) => void) | undefined
   private stderr = ''
   private ended: string | undefined
+  private late = false
   private readonly gone: Promise<void>
 
   /** @param argv the program that performs, and what it is given behind the folder */
@@ -59,13 +60,14 @@ export class PerformingChild {
     this.child.stdin?.write(frame(operation))
     const reply = await answered
     clearTimeout(timer)
+    this.late ||= 'late' in reply
     return 'actual' in reply ? reply : { ...reply, ms: performance.now() - started }
   }
 
   /** Ends it, by force if it hangs; one that hangs in the kernel is left to whoever ends the mount. */
   async end(): Promise<void> {
     this.child.stdin?.end()
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), 2000)
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), this.late ? 0 : 2000)
     const late = new Promise<void>((resolve) => setTimeout(resolve, 4000).unref())
     await Promise.race([this.gone, late])
     clearTimeout(timer)

@@ -77,7 +77,7 @@ t.test('what a file system does wrong is found', async (t) => {
   for (const [fault, sort] of Object.entries(found))
     await t.test(`${fault}: ${sort}`, async (t) => {
       const processes = ofSeveral.includes(fault) ? 2 : 1
-      const options = { folder, seed: 33, operations: 2400, left: [], processes, deadline: 1000, untilFound: true }
+      const options = { folder, seed: 33, operations: 2400, left: [], processes, deadline: 5000, untilFound: true }
       const verdict = await oracle({ ...options, performer: [liar, fault] })
       t.equal(verdict.clean, false)
       t.ok(verdict.sorts[sort] > 0, sort, { found: verdict.findings.map(findingText) })
