@@ -1,7 +1,10 @@
 // The kernel's requests that the daemon has and has not answered: what is needed to translate the reply.
+import { opcodes } from '../fuse/opcodes.js'
 import { WideTable } from './wide-table.js'
 
 const FIRST_SIZE = 64
+/** Requests after which a path may lead to another file. */
+const moving = new Set<number>((['RENAME', 'RENAME2', 'UNLINK', 'RMDIR'] as const).map((name) => opcodes[name].number))
 
 export class Pending {
   opcode = new Uint8Array(FIRST_SIZE)
@@ -14,6 +17,8 @@ export class Pending {
   private readonly byUnique = new WideTable()
   private readonly free: number[] = []
   private used = 0
+  /** How many of them may change what a path leads to. */
+  moves = 0
 
   get size(): number {
     return this.byUnique.size
@@ -28,6 +33,7 @@ export class Pending {
     this.node[slot] = node
     this.flags[slot] = flags
     this.byUnique.set(low, high, slot)
+    if (moving.has(opcode)) this.moves++
   }
 
   /** The slot of a request; -1 if there is none. */
@@ -38,7 +44,9 @@ export class Pending {
   /** The same, and it is answered now: its fields stay readable until the next is added. */
   take(low: number, high: number): number {
     const slot = this.byUnique.delete(low, high)
-    if (slot >= 0) this.free.push(slot)
+    if (slot < 0) return slot
+    this.free.push(slot)
+    if (moving.has(this.opcode[slot] ?? 0)) this.moves--
     return slot
   }
 

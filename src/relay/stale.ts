@@ -43,6 +43,8 @@ export class Stale {
   /** Names that a daemon gave to unlinked open files, to be removed when the kernel forgets them. By kernel's id. */
   private readonly hidden = new Map<string, Buffer[]>()
   private readonly generations = [0]
+  /** Questions for when no rename is under way. */
+  private delayed: (() => void)[] = []
   private pinsLeft = 0
   private onPinned: (() => void) | undefined
   private readonly evidence = { matches: 0 }
@@ -104,7 +106,9 @@ export class Stale {
     if (this.asking.has(key)) return true
     const query = { low, high, generations: this.generations, tried: 0, isPin: false, path: null }
     this.asking.set(key, query)
-    this.ask(key, query)
+    // A path is only worth something while nothing is renamed: until it is found, no other request goes on.
+    if (this.translator) this.translator.isReserved = true
+    this.delayed.push(() => this.ask(key, query))
     return true
   }
 
@@ -122,6 +126,14 @@ export class Stale {
     )
     if (at >= 0) this.parked.splice(at, 1)
     return at >= 0
+  }
+
+  /** Asks what had to wait until no rename was under way. @throws Ended */
+  askDelayed(): void {
+    if (this.delayed.length === 0 || this.translator?.pending.moves !== 0) return
+    const { delayed } = this
+    this.delayed = []
+    for (const ask of delayed) ask()
   }
 
   /** Lets all go on that waited for the end of the reservation. */
@@ -207,6 +219,9 @@ export class Stale {
     this.asking.delete(key)
     this.let(key)
     if (query.isPin && --this.pinsLeft === 0) this.pinned()
+    if (this.onPinned || this.asking.size > 0 || !this.translator) return
+    this.translator.isReserved = false
+    this.release()
   }
 
   private let(key: string | null): void {

@@ -115,14 +115,15 @@ export class Translator {
     if (opcode === INIT) return this.refuse(low, high, EIO)
     if (this.resolverPid !== 0 && inHeader.pid.get(view, 0) === this.resolverPid) {
       if (opcode === OPENDIR) return this.openForResolver(low, high)
-    } else if (this.isReserved) return this.stale.park(this.wire.request.bytes, length)
+    } else if (this.isReserved && !this.isSearch(opcode, length))
+      return this.stale.park(this.wire.request.bytes, length)
 
     // First all ids are looked for, and only then the request is changed: a parked one has to stay as it was.
     let node = 0
     if (shape.node) {
       node = this.nodes.ofKernel(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0))
       if (node < 0) {
-        if (opcode === LOOKUP && isDots(this.nameAt(IN_HEADER_SIZE, length))) return this.refuse(low, high, ESTALE)
+        if (this.isSearch(opcode, length)) return this.refuse(low, high, ESTALE)
         if (opcode === NOTIFY_REPLY) return
         return this.parkFor(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0), length)
       }
@@ -226,6 +227,13 @@ export class Translator {
     const { bytes } = this.wire.request
     const nul = bytes.indexOf(0, at)
     return bytes.subarray(at, nul < 0 || nul > length ? length : nul)
+  }
+
+  /** True if the kernel looks for a nodeid that it does not hold, on behalf of who asks by file handle. */
+  private isSearch(opcode: number, length: number): boolean {
+    const { view } = this.wire.request
+    if (opcode !== LOOKUP || !isDots(this.nameAt(IN_HEADER_SIZE, length))) return false
+    return this.nodes.ofKernel(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0)) < 0
   }
 
   private parkFor(low: number, high: number, length: number): void {

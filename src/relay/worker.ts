@@ -124,6 +124,7 @@ class Serving {
     if (wire.isTold) this.obey()
     translator.doLate()
     translator.reopening.doLate()
+    stale.askDelayed()
     const isFree = translator.unsent === 0
     if (isFree && stale.hasReady && !this.isPaused) {
       stale.redo()

@@ -59,6 +59,8 @@ t.test('a file of an earlier life keeps its nodeid when it is looked up', async 
 t.test('a nodeid that nobody can tell is stale', async (t) => {
   const scene = new Scene(t)
   scene.ask('GETATTR', 2n, 99n, halves(0, 0, 0, 0))
+  t.equal(scene.stale.hasReady, false)
+  scene.stale.askDelayed()
   t.equal(scene.stale.hasReady, true, 'the request waited for the resolver, which is not there')
   scene.stale.redo()
   t.match(scene.told(), [{ unique: 2n, error: -ESTALE }])
@@ -255,4 +257,22 @@ t.test('what makes no sense is dropped, refused or told once', async (t) => {
   scene.say(6n, 0, Buffer.alloc(3))
   t.match(scene.told(), [{ unique: 6n, error: -EIO }], 'a reply that is too short fails its request')
   t.equal(scene.translator.tally.dropped, 3)
+})
+
+t.test('a path is asked for only while nothing is renamed, and meanwhile nothing else goes on', async (t) => {
+  const scene = new Scene(t)
+  scene.ask('RENAME', 2n, 1n, words(1n), name('a'), name('b'))
+  scene.ask('GETATTR', 4n, 99n, halves(0, 0, 0, 0))
+  scene.stale.askDelayed()
+  t.equal(scene.stale.hasReady, false, 'a rename is under way')
+  scene.ask('RENAME', 6n, 1n, words(1n), name('b'), name('c'))
+  t.match(scene.asked(), [{ unique: 2n }], 'the next one waits')
+  scene.say(2n, 0)
+  scene.stale.askDelayed()
+  while (scene.stale.hasReady) scene.stale.redo()
+  t.match(scene.told(), [
+    { unique: 2n, error: 0 },
+    { unique: 4n, error: -ESTALE },
+  ])
+  t.match(scene.asked(), [{ unique: 6n }])
 })
