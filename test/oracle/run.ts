@@ -1,5 +1,6 @@
 // The oracle from the command line, for long runs: on a folder, or on a mount of a daemon under `keepmount run` with kills.
-//   node .build/test/oracle/run.js [--seed N] [--operations N] [--processes N] [--kills N] [--folder DIR | -- DAEMON {src} {mnt}]
+//   node .build/test/oracle/run.js [--seed N] [--operations N] [--processes N] [--only P:FROM-TO] [--trace]
+//     (--folder DIR | [--kills N] [--revive HOW] [-- DAEMON {src} {mnt}])
 import { parseArgs } from 'node:util'
 import { oracle, verdictTable } from '../../src/oracle/index.js'
 import type { OracleOptions } from '../../src/oracle/options.js'
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     processes: { type: 'string', default: '3' },
     kills: { type: 'string', default: '0' },
     folder: { type: 'string' },
+    revive: { type: 'string', default: 'inherit' },
     json: { type: 'boolean' },
     trace: { type: 'boolean' },
     /** `process:from-to`, as in the verdict. */
@@ -46,6 +48,7 @@ if (values.folder !== undefined) {
     const { baseline, verdict, pauses, problems } = await underKills(place, {
       ...options,
       kills: Number(values.kills),
+      run: ['--revive', values.revive],
       ...(daemon && {
         daemon: daemon.map((part) => part.replace('{src}', place.source).replace('{mnt}', place.mount)),
       }),

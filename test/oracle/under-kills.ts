@@ -12,6 +12,8 @@ export interface UnderKills extends Omit<OracleOptions, 'folder' | 'seed'> {
   readonly kills: number
   /** argv of the daemon; without it, the mirror. */
   readonly daemon?: readonly string[]
+  /** Further options of `keepmount run`, as `--revive graft`. */
+  readonly run?: readonly string[]
   /** Longest time from one revival to the next kill, in milliseconds. */
   readonly calm?: number
 }
@@ -27,10 +29,10 @@ export interface KillResult {
 }
 
 export async function underKills(place: Place, options: UnderKills): Promise<KillResult> {
-  const { kills, daemon, calm = 200, seed, ...rest } = options
+  const { kills, daemon, calm = 200, seed, run = [], ...rest } = options
   const performer = [builtProgram('src/oracle/perform/main')]
   const common = { ...rest, folder: place.mount, seed, performer }
-  const managed = await Managed.serving(place, { ...(daemon && { daemon }), options: unlimited })
+  const managed = await Managed.serving(place, { ...(daemon && { daemon }), options: [...unlimited, ...run] })
   const baseline = await oracle(common)
   const problems: string[] = []
   const pauses: number[] = []
