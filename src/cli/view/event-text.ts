@@ -110,7 +110,7 @@ export const giveUps: { readonly [Reason in GiveUpReason]: { readonly text: stri
   'stock-daemon': {
     text: 'the daemon cannot go on with a mount that an earlier life served',
     remedy:
-      'use --revive remount for it; ‘inherit’ is for daemons that are made to be revived, such as keepmount mirror',
+      'use --revive graft for it, or --revive remount; ‘inherit’ is for daemons that are made to be revived, such as keepmount mirror',
   },
   'not-graftable': {
     text: 'the daemon cannot be revived on the mount of an earlier life',
