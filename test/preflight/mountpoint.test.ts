@@ -4,7 +4,7 @@ import { likelyMountpoint } from '../../src/preflight/mountpoint.js'
 
 const commands: [argv: string[], mountpoint: string | null][] = [
   [['sshfs', '-f', 'host:', '/mnt'], '/mnt'],
-  [['sshfs', 'host:', 'mnt', '-o', 'ro'], '/work/mnt'],
+  [['sshfs', 'host:', 'mnt', '-o', 'ro'], '/home/me/mnt'],
   [['bindfs', '-f', '/mnt/managed', '/mnt/other'], '/mnt/other'],
   [['rclone', 'mount', 'remote:', '/mnt', '--vfs-cache-mode', 'full'], '/mnt'],
   [['daemon', '--foreground', '/mnt'], '/mnt'],
@@ -13,7 +13,7 @@ const commands: [argv: string[], mountpoint: string | null][] = [
 ]
 for (const [argv, mountpoint] of commands) {
   t.test(`${argv.join(' ')} mounts at ${mountpoint ?? 'no known place'}, most likely`, async (t) => {
-    t.equal(likelyMountpoint({ argv, cwd: '/work' }), mountpoint)
+    t.equal(likelyMountpoint({ argv, cwd: '/home/me' }), mountpoint)
   })
 }
 
