@@ -80,10 +80,13 @@ export const actions = {
       unmountDead(m)
     }
     if (barred) return actions.give_up(m, barred)
-    m.enter('orphaned')
+    m.state = 'orphaned'
     m.timers.arm('hold_timeout', m.options.holdTimeoutSec * 1000 - (now - m.pause.since))
-    if (delay > 0) m.timers.arm('restart_due', delay)
-    else if (hadRelay) void m.closing.then(() => m.dispatch('restart_due'))
+    // An immediate next life is on record before it begins; until then a dead daemon is found to be dead.
+    if (delay > 0) {
+      m.save()
+      m.timers.arm('restart_due', delay)
+    } else if (hadRelay) void m.closing.then(() => m.dispatch('restart_due'))
     else m.dispatch('restart_due')
   },
 
