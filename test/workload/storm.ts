@@ -177,6 +177,8 @@ class Storm {
   }
 
   private kill(pid: number, who: keyof typeof this.kills): boolean {
+    // One that is dead and not reaped yet still takes a signal, but that is no second death.
+    if (this.killed.has(pid)) return false
     try {
       process.kill(pid, 'SIGKILL')
       this.kills[who]++
