@@ -1,7 +1,7 @@
 // The relay's heart: takes a request of the kernel's, puts the daemon's ids where its own stand, and sends it on; and the
 // other way round with what the daemon answers. It walks the opcode table. What cannot be done in passing (a nodeid or a
 // handle of an earlier life, a request that may have been done before) it hands to the parts beside it.
-import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
+import { FUSE_IOCTL, FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE, replyHeader } from '../fuse/message.js'
 import { opcodes } from '../fuse/opcodes.js'
@@ -40,6 +40,9 @@ const RELEASEDIR = opcodes.RELEASEDIR.number
 const READDIR = opcodes.READDIR.number
 const READDIRPLUS = opcodes.READDIRPLUS.number
 const WRITE = opcodes.WRITE.number
+const IOCTL = opcodes.IOCTL.number
+const ioctlIn = layout('fuse_ioctl_in')
+const { FUSE_IOCTL_DIR } = FUSE_IOCTL
 const { O_ACCMODE, O_RDWR } = openFlags
 
 const ENOENT = 2
@@ -274,7 +277,9 @@ export class Translator {
             continue
           }
           if (shape.rule.unopened) return this.refuse(low, originalHigh, 0)
-          handle = this.reopening.reopen(shape, on, fhLow, fhHigh, flags, place.node >= 0)
+          const opened =
+            opcode === IOCTL && ioctlIn.flags.get(view, IN_HEADER_SIZE) & FUSE_IOCTL_DIR ? shapes[READDIR] : shape
+          handle = this.reopening.reopen(opened ?? shape, on, fhLow, fhHigh, flags, place.node >= 0)
           if (handle < 0) return this.refuse(low, originalHigh, -handle)
         }
       }
@@ -291,10 +296,23 @@ export class Translator {
     if (resent) inHeader.unique.setHalves(view, 0, low, high)
     if ((opcode === READDIR || opcode === READDIRPLUS) && handle >= 0 && this.handles.primed[handle] === 0)
       this.reopening.prime(node, handle, view)
-    if ((opcode === RELEASE || opcode === RELEASEDIR) && handle >= 0) this.handles.release(handle)
+    if ((opcode === RELEASE || opcode === RELEASEDIR) && handle >= 0) this.release(shape, handle, node)
     if (resent && settleResent(this, shape, length, node, handle)) return
     if (shape.replies) this.pending.add(low, high, opcode, resent, node, this.flagsOf(opcode, view))
     if (!this.wire.send(address, length)) this.unsent = length
+  }
+
+  /** The kernel is done with a handle. One of an earlier life may have been opened again in several ways: all of them go. */
+  private release(shape: Shape, handle: number, node: number): void {
+    const { handles, nodes } = this
+    const [low, high] = [handles.kernelLow[handle] ?? 0, handles.kernelHigh[handle] ?? 0]
+    handles.release(handle)
+    for (;;) {
+      const other = handles.ofEarlier(low, high, node, -1)
+      if (other < 0) return
+      this.reopening.releaseLater(other, nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0, shape.isDirectory)
+      handles.release(other)
+    }
   }
 
   private otherNode(offset: number): number {

@@ -276,3 +276,26 @@ t.test('a path is asked for only while nothing is renamed, and meanwhile nothing
   ])
   t.match(scene.asked(), [{ unique: 6n }])
 })
+
+t.test('a handle of an earlier life that was opened again in two ways is closed in both', async (t) => {
+  const scene = new Scene(t)
+  scene.adopt(3n, 7n)
+  scene.willSay(0, words(0x98n, 0n))
+  scene.ask('FSYNC', 2n, 3n, words(5n), halves(0, 0))
+  scene.willSay(0, words(0x99n, 0n))
+  scene.ask('WRITE', 4n, 3n, words(5n, 0n), halves(1, 0), words(0n), halves(1 | O_APPEND, 0), Buffer.from('x'))
+  scene.asked()
+  scene.ask('RELEASE', 6n, 3n, words(5n, 0n, 0n))
+  scene.willSay(0)
+  scene.translator.reopening.doLate()
+  const released = scene.asked().map(({ opcode, body }) => [opcode, body.readBigUInt64LE(0)])
+  t.same(
+    released.toSorted((a, b) => Number(a[1]) - Number(b[1])),
+    [
+      [number('RELEASE'), 0x98n],
+      [number('RELEASE'), 0x99n],
+    ],
+  )
+  t.equal(scene.translator.handles.live, 0)
+  t.equal(scene.translator.handles.staleCount, 0)
+})
