@@ -8,10 +8,13 @@ const ARGC = FRAME_SIZE
 const ARGV = FRAME_SIZE + 8
 const PR_SET_NAME = 15
 const EINVAL = 22
+const AT_FDCWD = -100
+const OPEN_TREE_CLONE = 1
+const O_CLOEXEC = 0o2000000
 
 export const prober: Program = {
   name: 'keepmount-prober',
-  variables: ['argc', 'path', 'status'],
+  variables: ['argc', 'path', 'tree', 'status'],
   frameSize: FRAME_SIZE,
   rows: [
     ['call', 'prctl', PR_SET_NAME, address('name'), 0, 0, 0],
@@ -19,7 +22,16 @@ export const prober: Program = {
     ['load', 'argc', 8, frame(ARGC)],
     ['if', 'argc', '<', 2, 'exit'],
     ['load', 'path', 8, frame(ARGV + 8)],
+    // In a copy of the mount that is attached nowhere: the mount itself can be unmounted while this waits. Without the right
+    // to copy it, and for a mount of another namespace, the mount itself.
+    ['call', 'open_tree', AT_FDCWD, 'path', OPEN_TREE_CLONE + O_CLOEXEC],
+    ['move', 'tree', 'result'],
+    ['if', 'tree', '<', 0, 'itself'],
+    ['call', 'fstatfs', 'tree', frame(0)],
+    ['goto', 'answered'],
+    ['label', 'itself'],
     ['call', 'statfs', 'path', frame(0)],
+    ['label', 'answered'],
     ['move', 'status', 'result'],
     ['negate', 'status'],
     ['label', 'exit'],

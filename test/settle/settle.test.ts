@@ -12,7 +12,7 @@ import { isAborted } from '../../src/settle/aborted.js'
 import { failInFlight } from '../../src/settle/fail.js'
 import { RESENT, resend } from '../../src/settle/resend.js'
 import { settle } from '../../src/settle/settle.js'
-import { within } from '../fixtures/deadline.js'
+import { until, within } from '../fixtures/deadline.js'
 import { placeFor } from '../fixtures/place.js'
 import { answerInit } from '../fixtures/raw-daemon.js'
 
@@ -89,7 +89,7 @@ t.test('fail without RESEND and without anything queued: a request of our own te
   t.ok(read(channel))
   t.match(failInFlight(channel, connection, mountpoint, EINTR, false), { policy: 'fail:EINTR' })
   t.equal(await eaten, EINTR)
-  t.equal(waitingRequests(connection), 0)
+  await until(() => waitingRequests(connection) === 0, 'the end of our own request')
 })
 
 t.test('fail also ends what was resent before and eaten a second time', async (t) => {
