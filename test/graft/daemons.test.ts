@@ -162,6 +162,7 @@ for (const name of [
         await new Promise((resolve) => setImmediate(resolve))
       }
       t.match(await application.end(), { code: 0 }, `no error in ${count} exchanges`)
+      await application.output()
       t.match(application.stdout, /all of it/)
       t.ok(count > 50, `${count} exchanges`)
     },
