@@ -1,10 +1,8 @@
 // The beginning of a life: it is on record and watched before it gets the word to go.
-import { startTimeOf } from '../kernel/process.js'
 import type { Fd } from '../native/types.js'
 import { type Launched, launch } from '../revive/launch.js'
-import { Life } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
-import { leaderExited } from './watching.js'
+import { follow } from './watching.js'
 
 /** Starts a life that mounts by itself, or is handed the channel. */
 export function startLife(m: ManagedMount, channel: Fd | null): void {
@@ -19,8 +17,6 @@ export function beginLife(m: ManagedMount, { child, pid }: Launched): void {
   m.startedAt = performance.now()
   m.launched.add(pid)
   child.once('exit', () => m.launched.delete(pid))
-  m.leader = { pid, startTime: startTimeOf(pid) ?? '' }
   m.adopted = false
-  m.life = Life.follow(pid, m.watcher, (exit) => m.guard(() => leaderExited(m, exit)))
-  m.save()
+  follow(m, pid)
 }
