@@ -9,11 +9,11 @@ import { closeAllPlaces } from '../test/bench/places.js'
 import { table } from '../test/bench/table.js'
 
 const list = Object.entries(parts).map(([part, text]) => `  ${part}  ${text}`)
-const usage = `usage: scripts/bench [--quick] [--only a,b,c,d] [--json FILE]
+const usage = `usage: scripts/bench [--quick] [--only a,b,c,d,e] [--json FILE]
 
 Measures what keepmount costs and how long its pauses are, each beside what it is measured against.
 ${list.join('\n')}
---quick takes few samples and less than 40 s; --json writes all samples and facts of the machine.`
+--quick takes few samples and less than a minute; --json writes all samples and facts of the machine.`
 
 // A test runner's loader would be measured too.
 delete process.env.NODE_OPTIONS

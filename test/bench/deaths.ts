@@ -69,7 +69,7 @@ export async function measureDeaths({ parts, effort, progress }: BenchOptions): 
 }
 
 async function managed(revive: 'inherit' | 'remount', victims: Victims): Promise<Once> {
-  const { place, it } = await kept('mirrorfs', ['--revive', revive])
+  const { place, it } = await kept(daemons.mirrorfs, ['--revive', revive])
   const application = await victims(place)
   return async () => {
     const from = it.log.events.length

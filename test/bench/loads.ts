@@ -36,7 +36,8 @@ async function fio(place: Place, ms: number, rw: string, side: 'read' | 'write')
   return jobs[0]?.[side].iops ?? Number.NaN
 }
 
-async function succeeded(place: Place, argv: readonly string[]): Promise<string> {
+/** What a command that ends well says. */
+export async function succeeded(place: Place, argv: readonly string[]): Promise<string> {
   const { code, signal, stdout, stderr } = await runToEnd(argv, { env: place.env, cwd: place.folder })
   if (code !== 0) throw new Error(`${argv.join(' ')} ended with ${signal ?? code}: ${stderr}${stdout}`)
   return stdout

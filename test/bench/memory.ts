@@ -6,7 +6,7 @@ import { Holders } from '../../src/hold/holders.js'
 import type { Fd } from '../../src/native/types.js'
 import type { BenchOptions } from './options.js'
 import { closePlace } from './places.js'
-import { kept } from './side.js'
+import { daemons, kept } from './side.js'
 
 export interface MemoryResult {
   readonly holders: readonly HoldersMemory[]
@@ -32,7 +32,7 @@ export async function measureMemory({ effort, progress }: BenchOptions): Promise
     return holdersWith(channels)
   })
   progress('memory: the supervisor')
-  const { place, it } = await kept('mirrorfs')
+  const { place, it } = await kept(daemons.mirrorfs)
   try {
     const fresh = memoryOf(it.pid)
     for (let i = 0; i < effort.crashes; i++) await it.crash()

@@ -4,6 +4,7 @@ export const parts = {
   b: 'kill -9 until the next operation, beside a cold start',
   c: 'the same for a remount and for a respawn loop',
   d: 'memory',
+  e: 'stock daemons behind the relay and by themselves',
 } as const
 
 export type Part = keyof typeof parts
@@ -18,6 +19,8 @@ export interface Effort {
   /** Pairs of slices for each operation, and how long a slice is. */
   readonly pairs: number
   readonly slice_ms: number
+  /** Pairs of slices of the same length for each load of the relay. */
+  readonly relay_pairs: number
   /** Deaths of each kind. */
   readonly deaths: number
   /** Held channels. */
@@ -27,6 +30,6 @@ export interface Effort {
 }
 
 export const efforts = {
-  quick: { pairs: 2, slice_ms: 150, deaths: 3, channels: [1, 100], crashes: 3 },
-  full: { pairs: 20, slice_ms: 500, deaths: 40, channels: [1, 100, 1000], crashes: 20 },
+  quick: { pairs: 2, slice_ms: 150, relay_pairs: 1, deaths: 3, channels: [1, 100], crashes: 3 },
+  full: { pairs: 20, slice_ms: 500, relay_pairs: 12, deaths: 40, channels: [1, 100, 1000], crashes: 20 },
 } as const satisfies Record<string, Effort>

@@ -11,13 +11,15 @@ export const daemons = {
 } as const satisfies Record<string, (place: Place) => string[]>
 
 export type Daemon = keyof typeof daemons
+/** argv of a daemon at a place. */
+export type Command = (place: Place) => readonly string[]
 
 /** A place with a mount that serves. */
-export async function kept(daemon: Daemon, options: readonly string[] = []): Promise<{ place: Place; it: Managed }> {
+export async function kept(command: Command, options: readonly string[] = []): Promise<{ place: Place; it: Managed }> {
   const place = newPlace()
   try {
-    const argv = daemons[daemon](place)
-    return { place, it: await Managed.serving(place, { daemon: argv, options: [...unlimited, '--quiet', ...options] }) }
+    const daemon = command(place)
+    return { place, it: await Managed.serving(place, { daemon, options: [...unlimited, '--quiet', ...options] }) }
   } catch (error) {
     await closePlace(place)
     throw error
@@ -25,10 +27,10 @@ export async function kept(daemon: Daemon, options: readonly string[] = []): Pro
 }
 
 /** The same, the daemon by itself. */
-export async function bare(daemon: Daemon): Promise<{ place: Place; it: Child }> {
+export async function bare(command: Command): Promise<{ place: Place; it: Child }> {
   const place = newPlace()
   try {
-    const it = new Child(daemons[daemon](place), { env: place.env, cwd: '/', stdio: 'ignore' })
+    const it = new Child(command(place), { env: place.env, cwd: '/', stdio: 'ignore' })
     place.undo(() => it.kill())
     await place.mounted()
     return { place, it }

@@ -4,16 +4,19 @@ import type { BenchReport } from './bench.js'
 import type { DeathsResult } from './deaths.js'
 import type { MemoryResult } from './memory.js'
 import type { OperationsResult } from './operations.js'
+import type { RelayResult } from './relay.js'
 
 /** Milliseconds that a revival may take longer than the daemon's own start. */
 export const MOST_OVER_COLD_START_MS = 5
 /** With fewer the interval around a median says nothing. */
 const LEAST_PAIRS = 8
+/** Behind the relay, as time with it over time without it. */
+export const MOST_RELAY = { operations: 2, bytes: 1 / 0.7 }
 export const MOST_HOLDER_KB = 16
 export const MOST_SUPERVISOR_KB = 80 * 1024
 
 export function table(report: BenchReport, paint: Paint): string {
-  const { machine, operations, deaths, memory, date, seconds } = report
+  const { machine, operations, deaths, memory, relay, date, seconds } = report
   const judged = (good: boolean, text: string): string => (good ? paint.green(text) : paint.red(text))
   const sections = [
     [
@@ -26,6 +29,7 @@ export function table(report: BenchReport, paint: Paint): string {
       ...deathRows(deaths),
     ],
     memory && [paint.bold('d  memory'), ...memoryRows(memory)],
+    relay && [paint.bold('e  stock daemons behind the relay: time with it over time without'), ...relayRows(relay)],
   ]
   return sections
     .filter((lines) => lines !== null)
@@ -51,6 +55,23 @@ export function table(report: BenchReport, paint: Paint): string {
     if (pairs.length < LEAST_PAIRS) return paint.dim('too few pairs')
     if (ratio_high < 1) return judged(true, 'below')
     return ratio_low <= 1 ? judged(true, 'within noise') : judged(false, 'above')
+  }
+
+  function relayRows(results: readonly RelayResult[]): string[] {
+    return aligned([
+      ['daemon', 'load', 'without', 'with', '', 'ratio', '95 %', 'throughput', 'goal'],
+      ...results.map(({ daemon, load, unit, ...each }) => [
+        daemon,
+        load,
+        (each.without / scale[unit]).toFixed(0),
+        (each.with / scale[unit]).toFixed(0),
+        unit === 'bytes' ? 'MB/s' : '/s',
+        each.ratio.toFixed(2),
+        `${each.ratio_low.toFixed(2)}–${each.ratio_high.toFixed(2)}`,
+        (1 / each.ratio).toFixed(2),
+        judged(each.ratio <= MOST_RELAY[unit], unit === 'bytes' ? '≥ 0.7' : '≤ 2'),
+      ]),
+    ])
   }
 
   function deathRows(results: readonly DeathsResult[]): string[] {
@@ -113,6 +134,8 @@ export function table(report: BenchReport, paint: Paint): string {
     ])
   }
 }
+
+const scale = { operations: 1, bytes: 1e6 } as const
 
 const names = {
   'cold start': '(its own cold start)',

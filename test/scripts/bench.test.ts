@@ -59,6 +59,14 @@ t.test('scripts/bench', { skip: skip || withoutFio() }, async (t) => {
     }
   })
 
+  t.test('sees what a stock daemon costs behind the relay', async (t) => {
+    for (const { daemon, load, pairs, ratio, unit } of report.relay ?? []) {
+      t.equal(pairs.length, quick.relay_pairs)
+      t.ok(ratio > 0 && ratio < 50, `${daemon}, ${load}, ${unit}: ratio ${ratio}`)
+    }
+    t.ok((report.relay?.length ?? 0) >= 9, 'bindfs is measured')
+  })
+
   t.test('weighs holders and the supervisor', async (t) => {
     const { holders = [], supervisor } = report.memory ?? {}
     t.same(
