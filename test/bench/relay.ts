@@ -3,12 +3,12 @@
 import { strict as assert } from 'node:assert'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { commandOf, type Stock, stockDaemons } from '../relay/stock.js'
+import { type StockName, stockDaemons } from '../fixtures/stock-daemons.js'
 import type { BenchOptions } from './options.js'
 import { closePlace } from './places.js'
 import { inPairs, type Ratio } from './ratio.js'
 import { type RelayLoad, relayLoads } from './relay-loads.js'
-import { bare, kept } from './side.js'
+import { bare, type Command, kept } from './side.js'
 
 /** Operations or bytes a second; `with` is behind the relay. */
 export interface RelayResult extends Ratio {
@@ -18,24 +18,23 @@ export interface RelayResult extends Ratio {
 }
 
 /** Those that differ most in how they read and write the channel: libfuse 2's high-level API, libfuse 3's low-level one. */
-const measured: Record<string, { readonly forNames: readonly string[] }> = {
+const measured = {
   bindfs: { forNames: ['-o', 'entry_timeout=0'] },
   passthrough_ll: { forNames: ['-o', 'timeout=0'] },
-}
-
-const data = Buffer.alloc(64 << 20, 'keepmount')
+} as const satisfies Partial<Record<StockName, { readonly forNames: readonly string[] }>>
 
 export async function measureRelay({ effort, progress }: BenchOptions): Promise<RelayResult[]> {
   const results: RelayResult[] = []
-  for (const stock of stockDaemons) {
-    const { forNames } = measured[stock.name] ?? {}
-    if (!forNames || stock.program === null) continue
-    for (const isForNames of [true, false]) results.push(...(await measureDaemon(stock, isForNames, forNames)))
+  const data = Buffer.alloc(64 << 20, 'keepmount')
+  for (const name of Object.keys(measured) as (keyof typeof measured)[]) {
+    if (stockDaemons[name].missing !== false) continue
+    for (const isForNames of [true, false]) results.push(...(await measureDaemon(name, isForNames)))
   }
   return results
 
-  async function measureDaemon(stock: Stock, isForNames: boolean, forNames: readonly string[]): Promise<RelayResult[]> {
-    const command: typeof stock.args = (place) => [...commandOf(stock, place), ...(isForNames ? forNames : [])]
+  async function measureDaemon(name: keyof typeof measured, isForNames: boolean): Promise<RelayResult[]> {
+    const { command: stock } = stockDaemons[name]
+    const command: Command = (place) => [...stock(place), ...(isForNames ? measured[name].forNames : [])]
     const ours = await kept(command, ['--revive', 'graft', '--after-heal', 'relay'])
     try {
       const theirs = await bare(command)
@@ -49,9 +48,9 @@ export async function measureRelay({ effort, progress }: BenchOptions): Promise<
           const ratio = await inPairs(
             effort.relay_pairs,
             (side) => run(sides[side], effort.slice_ms),
-            (number) => progress(`${stock.name} behind the relay, ${load}: pair ${number} of ${effort.relay_pairs}`),
+            (number) => progress(`${name} behind the relay, ${load}: pair ${number} of ${effort.relay_pairs}`),
           )
-          of.push({ daemon: stock.name, load: load as RelayLoad, unit, ...ratio })
+          of.push({ daemon: name, load: load as RelayLoad, unit, ...ratio })
         }
         assert.equal((await ours.it.status()).state, 'healing', 'the daemon is behind the relay to the end')
         return of
