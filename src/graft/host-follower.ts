@@ -1,9 +1,9 @@
 // A life's namespace has copies of the host's mounts. Where these are private, a copy stays when the host's mount is gone,
 // and with it the other daemon's connection, or a disk that is to be removed. So what goes on the host is unmounted in the
 // life's namespace too, unless the life uses it.
-import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { executable } from '../elf/executable.js'
+import { startChild } from '../kernel/children.js'
 import { type Mount, readMounts } from '../kernel/mountinfo.js'
 import type { Pid } from '../native/types.js'
 
@@ -71,7 +71,7 @@ async function unmountIn(pid: Pid, mountpoints: readonly string[]): Promise<void
     return
   }
   try {
-    const child = spawn(executable('detach'), mountpoints, {
+    const child = startChild(executable('detach'), mountpoints, {
       argv0: 'keepmount-detach',
       cwd: '/',
       env: {},

@@ -1,7 +1,7 @@
 // The first exchange of a process takes ten times as long as the later ones: code is loaded and compiled for it. So it is
 // done beforehand, on a process of ours that waits for nothing.
-import { spawn } from 'node:child_process'
 import { executable } from '../elf/executable.js'
+import { startChild } from '../kernel/children.js'
 import { closeFd } from '../native/descriptor.js'
 import { socketpair } from '../native/socket.js'
 import type { Pid, RemoteFd } from '../native/types.js'
@@ -16,7 +16,7 @@ const WORD = 3 as RemoteFd
  */
 export async function warmUp(): Promise<void> {
   const [ours, theirs] = socketpair('seqpacket')
-  const child = spawn(executable('launcher'), ['/', ''], {
+  const child = startChild(executable('launcher'), ['/', ''], {
     argv0: 'keepmount-warm-up',
     cwd: '/',
     env: {},

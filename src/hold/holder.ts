@@ -1,10 +1,10 @@
 // One holder process as its supervisor sees it: start or adopt, hold, take, drop, end. All of it happens within the turn
 // that asks, up to a deadline. The program itself stands in src/elf/holder.ts.
-import { spawn } from 'node:child_process'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { constants } from 'node:os'
 import { executable } from '../elf/executable.js'
 import { programs } from '../elf/image.js'
+import { startChild } from '../kernel/children.js'
 import { argvOf, type ProcessIdentity, startTimeOf } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
@@ -45,7 +45,7 @@ export class Holder implements ProcessIdentity {
     const [theirs, ours] = socketpair('dgram')
     let pid: Pid | undefined
     try {
-      const child = spawn(executable('holder'), [name], {
+      const child = startChild(executable('holder'), [name], {
         argv0: programs.holder.name,
         cwd: '/',
         detached: true,

@@ -1,8 +1,8 @@
 // The processes that wait for the mount in the relay's place: one asks the kernel for paths, one writes notifications to
 // the channel. Both run the same few hundred bytes, and end with their socket.
-import { spawn } from 'node:child_process'
 import { executable } from '../elf/executable.js'
 import { resolverMessage, resolverQuestions } from '../elf/resolver.js'
+import { startChild } from '../kernel/children.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
 import { sendMessage, socketpair } from '../native/socket.js'
@@ -24,7 +24,7 @@ export class Companion {
     const [ours, theirs] = socketpair('seqpacket')
     for (const fd of [ours, theirs]) enlarge(fd)
     try {
-      const child = spawn(executable('resolver'), [], {
+      const child = startChild(executable('resolver'), [], {
         argv0: 'keepmount-path',
         cwd: '/',
         stdio: [theirs, channel ?? 'ignore', 'ignore'],

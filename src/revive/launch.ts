@@ -3,10 +3,11 @@
 //
 //   fd 3  the word, and after it:  fd 3  the channel (a later life), as LISTEN_FDS says
 //   fd 4  the channel              fd 4  closed
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 import { executable } from '../elf/executable.js'
 import { KeepmountError } from '../errors/error.js'
+import { startChild } from '../kernel/children.js'
 import type { Fd, Pid } from '../native/types.js'
 import { fillIn } from './arguments.js'
 
@@ -36,7 +37,7 @@ export interface Launch {
 export function launch({ path, argv, cwd, env, channel }: Launch, before: readonly string[] = []): Launched {
   const command = [path, ...fillIn(argv, channel === null ? null : CHANNEL_FD)]
   const [program = '', argv0, ...args] = [...before, executable('launcher'), 'keepmount-launcher', ...command]
-  const child = spawn(program, args, {
+  const child = startChild(program, args, {
     argv0,
     cwd,
     env: environment(env, channel !== null),

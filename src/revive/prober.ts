@@ -1,7 +1,8 @@
 // Asking a mount for an answer without touching it: a child of ours calls statfs(2) on it, which FUSE passes on to the
 // daemon, and exits with the errno. The child may hang as long as the daemon does; we do not.
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { executable } from '../elf/executable.js'
+import { startChild } from '../kernel/children.js'
 
 export interface Prober {
   readonly child: ChildProcess
@@ -12,7 +13,7 @@ export interface Prober {
 }
 
 export function startProber(mountpoint: string): Prober {
-  const child = spawn(executable('prober'), [mountpoint], {
+  const child = startChild(executable('prober'), [mountpoint], {
     argv0: 'keepmount-prober',
     cwd: '/',
     stdio: 'ignore',

@@ -1,11 +1,11 @@
 // The end of a managed mount: nothing of it is left, whatever state it was in.
+import { reapOrphans } from '../kernel/children.js'
 import { abortConnection } from '../kernel/connection.js'
 import { signalName } from '../native/signals.js'
 import { endRelay } from './grafting.js'
 import { killFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
 import { unmountOurs } from './unmount.js'
-import { reapOrphans } from './watching.js'
 
 /**
  * @param error why the supervisor ends, if the daemon is not the reason
@@ -21,7 +21,7 @@ export function end(m: ManagedMount, { error, keepFolder = false }: { error?: un
   endRelay(m)
   killFamily(m.helpers())
   for (const { child } of m.probers) child.kill('SIGKILL')
-  reapOrphans(m, NOBODY)
+  reapOrphans()
   m.release()
   m.holders.end()
   if (keepFolder) return
@@ -42,4 +42,3 @@ function exitCode({ lastExit, gaveUp }: ManagedMount): number {
 }
 
 const OWN_FAILURE = 125
-const NOBODY = 0

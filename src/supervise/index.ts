@@ -2,6 +2,7 @@
 import { constants } from 'node:os'
 import { KeepmountError } from '../errors/error.js'
 import { Holders, type HoldersOptions } from '../hold/holders.js'
+import { reapOrphans } from '../kernel/children.js'
 import { isAlive, type ProcessIdentity } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { pidfdOpen, pidfdSendSignal } from '../native/pidfd.js'
@@ -17,7 +18,6 @@ import { end } from './end.js'
 import type { EventSink } from './events.js'
 import { ManagedMount } from './managed-mount.js'
 import { holderCount, type MountOptions } from './options.js'
-import { reapOrphans } from './watching.js'
 
 /**
  * Starts the daemon and keeps its mount alive until it is unmounted or this process is told to end. If an earlier
@@ -122,7 +122,7 @@ async function supervise(folder: StateFolder, begin: () => Promise<ManagedMount 
     if (m) m.dispatch('stop_asked', { signal: constants.signals[signal] })
     else early = signal
   }
-  const reapAll = () => m && reapOrphans(m)
+  const reapAll = () => m && reapOrphans(m.leader?.pid)
   for (const signal of stopSignals) process.on(signal, asked)
   process.on('SIGCHLD', reapAll)
   try {

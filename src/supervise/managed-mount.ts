@@ -4,6 +4,7 @@ import { closeSync, openSync } from 'node:fs'
 import type { ServedMount } from '../capture/find-mount.js'
 import type { HostFollower } from '../graft/host-follower.js'
 import type { Holders, HoldersOptions } from '../hold/holders.js'
+import { startedChildren } from '../kernel/children.js'
 import { readFuseMounts } from '../kernel/mountinfo.js'
 import { type ProcessIdentity, startTimeOf } from '../kernel/process.js'
 import { pollEvents } from '../native/poll.js'
@@ -196,8 +197,7 @@ export class ManagedMount {
   /** Our own children, which are not the daemon's. */
   helpers(): Set<number> {
     const pids = new Set<number>(this.holders.pids())
-    for (const pid of this.relay?.pids() ?? []) pids.add(pid)
-    for (const { child } of this.probers) if (child.pid !== undefined) pids.add(child.pid)
+    for (const pid of startedChildren()) if (!this.launched.has(pid)) pids.add(pid)
     return pids
   }
 

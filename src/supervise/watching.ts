@@ -4,10 +4,10 @@ import { channelFdsOf, takeFd } from '../capture/take-channels.js'
 import { KeepmountError } from '../errors/error.js'
 import type { HeldChannel, Replacement } from '../hold/holders.js'
 import { connectionOf, readFuseMounts } from '../kernel/mountinfo.js'
-import { childrenOf, hidesFds, startTimeOf, waitChannelsOf } from '../kernel/process.js'
+import { hidesFds, startTimeOf, waitChannelsOf } from '../kernel/process.js'
 import { duplicateFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
-import { type Exit, reap } from '../native/process.js'
+import type { Exit } from '../native/process.js'
 import type { Fd, Pid } from '../native/types.js'
 import { likelyMountpoint } from '../preflight/mountpoint.js'
 import { recapture } from './capturing.js'
@@ -112,15 +112,6 @@ export function channelOfDaemon(m: ManagedMount, held: HeldChannel): Fd | null {
     if (failedWith(error, 'ESRCH', 'EBADF')) return null
     throw error
   }
-}
-
-/**
- * Reaps the orphans that became our children; libuv reaps those that Node started.
- * @param except one whose end is still to be told
- */
-export function reapOrphans(m: ManagedMount, except: number | undefined = m.leader?.pid): void {
-  const helpers = m.helpers()
-  for (const pid of childrenOf('self')) if (!helpers.has(pid) && !m.launched.has(pid) && pid !== except) reap(pid)
 }
 
 /** A stock daemon that was handed the channel knows nothing of it and mounts a second time, over the first. */
