@@ -25,7 +25,7 @@ const pwrite = (file: number, offset: number, length: number): Operation => ({
 const pread = (file: number, length = 100_000): Operation => ({ kind: 'pread', file, offset: 0, length })
 const stat = (path: string): Operation => ({ kind: 'stat', path })
 const close = (file: number): Operation => ({ kind: 'close', file })
-const mkdir = (path: string): Operation => ({ kind: 'mkdir', path, mode: 0o755 })
+const mkdir = (path: string, mode = 0o755): Operation => ({ kind: 'mkdir', path, mode })
 const xattr = { path: 'a', name: 'user.one' }
 const rename = (from: string, to: string, how: Arguments['rename']['how'] = 'replace'): Operation => ({
   kind: 'rename',
@@ -34,7 +34,7 @@ const rename = (from: string, to: string, how: Arguments['rename']['how'] = 'rep
   how,
 })
 
-const tenFolders = [...'abcdefghij'].map(mkdir)
+const tenFolders = [...'abcdefghij'].map((name) => mkdir(name))
 /** Two names each. */
 const readings = (times: number, folder = 0): Operation[] =>
   Array.from({ length: times }, () => ({ kind: 'readSome', folder, room: 48 }))
@@ -121,6 +121,14 @@ export const featureTrials: Readonly<Record<Feature, readonly Operation[]>> = {
     { kind: 'symlink', target: 'none', path: 'm' },
     open(2, 'm'),
     stat('none'),
+  ],
+  createMode: [
+    open(0, 'a', { mode: 0o664 }),
+    stat('a'),
+    open(1, 'b', { mode: 0o600 }),
+    stat('b'),
+    mkdir('d', 0o700),
+    stat('d'),
   ],
   chmod: [
     open(0, 'a'),

@@ -16,7 +16,7 @@ import { type Left, Tally, type Verdict } from './verdict.js'
 
 export { UnusableFolder } from './calibrate.js'
 export type { OracleOptions, Progress, StepRange } from './options.js'
-export { type Finding, findingText, type Left, type Verdict, verdictTable } from './verdict.js'
+export { type Finding, findingText, type Left, sortOf, type Verdict, verdictTable } from './verdict.js'
 
 /**
  * Works in the folder and judges it.
@@ -45,10 +45,22 @@ export async function oracle(options: OracleOptions): Promise<Verdict> {
     const prints = await Promise.all(numbers.map((number) => new Player(play, number).run()))
     await run.judgeTotals(shared, tally)
     told('done')
-    const { operations, seconds, kinds, sorts, findings } = tally
+    const { operations, seconds, kinds, sorts, findings, known } = tally
     const fingerprint = createHash('sha1').update(prints.join()).digest('hex')
     const clean = Object.values(sorts).every((count) => count === 0)
-    return { clean, seed, processes: numbers.length, operations, seconds, fingerprint, left, kinds, sorts, findings }
+    return {
+      clean,
+      seed,
+      processes: numbers.length,
+      operations,
+      seconds,
+      fingerprint,
+      left,
+      kinds,
+      sorts,
+      findings,
+      known,
+    }
   } finally {
     await run.remove()
   }

@@ -93,6 +93,7 @@ export const featureTable = {
   unlinked: 'open files that have lost their name',
   link: 'hard links',
   symlink: 'symbolic links',
+  createMode: 'the mode that something new is asked for with',
   chmod: 'changing modes',
   utimes: 'setting times',
   noreplace: 'renaming without replacing',

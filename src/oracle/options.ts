@@ -20,6 +20,11 @@ export interface OracleOptions {
   readonly deadline?: number
   /** What the file system cannot do. Default: found out first, see calibrate. */
   readonly left?: readonly Left[]
+  /**
+   * Findings of these sorts, as `sortOf` names them, are no news: the file system is like that. A chapter that meets one
+   * ends, since the model has gone another way.
+   */
+  readonly known?: ReadonlySet<string>
   /** A shorter run of one process: only these steps of it are done, with what the others would have made left away. */
   readonly only?: { readonly process: number; readonly steps: readonly StepRange[] }
   readonly onProgress?: (progress: Progress) => void

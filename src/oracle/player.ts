@@ -10,7 +10,7 @@ import { DEADLINE_MS, type OracleOptions } from './options.js'
 import { actualOf, PerformingChild } from './performing-child.js'
 import { Random } from './random.js'
 import type { SharedJudge } from './shared.js'
-import type { Tally } from './verdict.js'
+import { sortOf, type Tally } from './verdict.js'
 
 /** Steps of a chapter. Step s of a process belongs to chapter floor(s / STEPS). */
 export const STEPS = 300
@@ -139,7 +139,8 @@ export class Player {
     misfit ??= shared.take(operation, actual)
     if (actual === undefined) shared.take(operation, undefined)
     if (!misfit) return true
-    tally.find(misfit, operation, this.process, step, reply.ms)
+    if (this.play.options.known?.has(sortOf({ ...misfit, kind: operation.kind }))) tally.known++
+    else tally.find(misfit, operation, this.process, step, reply.ms)
     this.play.progress()
     return false
   }

@@ -37,6 +37,8 @@ export interface Verdict {
   /** How many there were of each sort; of `findings`, only the first are kept. */
   readonly sorts: Readonly<Record<Sort, number>>
   readonly findings: readonly Finding[]
+  /** How often it met with what was known before. */
+  readonly known: number
 }
 
 export interface Left {
@@ -51,6 +53,7 @@ export class Tally {
   readonly sorts: Record<Sort, number> = { error: 0, lost: 0, doubled: 0, bytes: 0, hang: 0, died: 0 }
   readonly kinds: Partial<Record<Kind, KindResult>> = {}
   operations = 0
+  known = 0
   private readonly started = performance.now()
 
   get seconds(): number {
@@ -88,6 +91,12 @@ export class Tally {
   }
 }
 
+/** What findings of the same cause have in common: the kind of operation, what was due, and the error that came instead. */
+export function sortOf({ sort, kind, expected, errno }: Pick<Finding, 'sort' | 'kind' | 'expected' | 'errno'>): string {
+  const due = expected.replace(/^.*: /, '').split(' ', 1)[0]?.replace(/\d+/g, '#') ?? ''
+  return `${sort} ${kind} ${due}${errno === undefined ? '' : ` ${errno}`}`
+}
+
 /** Which step, what was asked, what was due, what came. */
 export const findingText = (finding: Finding): string => {
   const { sort, process, step, operation, expected, actual, at_ms, took_ms } = finding
@@ -96,7 +105,7 @@ export const findingText = (finding: Finding): string => {
 
 /** The verdict as text: what was left out, a row per kind, what was found. */
 export function verdictTable(verdict: Verdict): string {
-  const { seed, processes, operations, seconds, kinds, left, findings, sorts, clean } = verdict
+  const { seed, processes, operations, seconds, kinds, left, findings, sorts, clean, known } = verdict
   const row = (...cells: (string | number)[]): string =>
     cells.map((cell, i) => (i === 0 ? String(cell).padEnd(12) : String(cell).padStart(12))).join('')
   return [
@@ -109,6 +118,7 @@ export function verdictTable(verdict: Verdict): string {
         row(kind, count, longest_ms, `${longest_at.process}:${longest_at.step}`),
       ),
     ...findings.map(findingText),
+    ...(known > 0 ? [`${known} times what was known before`] : []),
     clean
       ? 'clean'
       : Object.entries(sorts)

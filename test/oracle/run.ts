@@ -1,14 +1,15 @@
 // The oracle from the command line, for long runs: on a folder, or on a mount of a daemon under `keepmount run` with kills.
 //   node .build/test/oracle/run.js [--seed N] [--operations N] [--processes N] [--only P:FROM-TO] [--trace]
-//     (--folder DIR | [--kills N] [--revive HOW] [-- DAEMON {src} {mnt}])
+//     (--folder DIR | [--kills N] [--revive HOW] [--daemon NAME | -- DAEMON {src} {mnt}])
+// NAME is a row of test/fixtures/stock-daemons.ts.
 import { parseArgs } from 'node:util'
 import { oracle, verdictTable } from '../../src/oracle/index.js'
 import type { OracleOptions } from '../../src/oracle/options.js'
 import { Place } from '../fixtures/place.js'
+import { daemonNamed, leftBy } from '../fixtures/stock-daemons.js'
 import { underKills } from './under-kills.js'
 
 const separator = process.argv.indexOf('--')
-const daemon = separator < 0 ? undefined : process.argv.slice(separator + 1)
 const { values } = parseArgs({
   args: process.argv.slice(2, separator < 0 ? undefined : separator),
   options: {
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     processes: { type: 'string', default: '3' },
     kills: { type: 'string', default: '0' },
     folder: { type: 'string' },
+    daemon: { type: 'string' },
     revive: { type: 'string', default: 'inherit' },
     json: { type: 'boolean' },
     trace: { type: 'boolean' },
@@ -24,6 +26,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
   },
 })
+const daemon = daemonNamed(values.daemon, separator < 0 ? [] : process.argv.slice(separator + 1))
 const seed = Number(values.seed ?? Date.now() % 1_000_000)
 const [process_, from, to] = (values.only ?? '').split(/[:-]/).map(Number)
 const options: Omit<OracleOptions, 'folder'> & { readonly seed: number } = {
@@ -49,16 +52,14 @@ if (values.folder !== undefined) {
       ...options,
       kills: Number(values.kills),
       run: ['--revive', values.revive],
-      ...(daemon && {
-        daemon: daemon.map((part) => part.replace('{src}', place.source).replace('{mnt}', place.mount)),
-      }),
+      ...(daemon && { daemon: daemon.command(place), lost: leftBy(daemon) }),
     })
     console.log(`without kills:\n${verdictTable(baseline)}\n`)
     if (verdict) console.log(`with ${pauses.length} kills:\n${verdictTable(verdict)}`)
     const sorted = pauses.toSorted((a, b) => a - b)
     console.log(`downtime median ${sorted[sorted.length >> 1]} ms, longest ${sorted.at(-1)} ms`)
     for (const problem of problems) console.log(`PROBLEM: ${problem}`)
-    process.exitCode = baseline.clean && verdict?.clean && problems.length === 0 ? 0 : 1
+    process.exitCode = (verdict ?? baseline).clean && problems.length === 0 ? 0 : 1
   } finally {
     await place.clean()
   }

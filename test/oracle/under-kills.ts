@@ -1,7 +1,7 @@
-// The oracle on a mount under `keepmount run`: first without kills, which must be clean, then the daemon is killed at
-// seeded moments.
+// The oracle on a mount under `keepmount run`: first without kills, then the daemon is killed at seeded moments. What the
+// daemon did without kills is its own, and no finding.
 import { setTimeout as pass } from 'node:timers/promises'
-import { type OracleOptions, oracle, type Verdict } from '../../src/oracle/index.js'
+import { type Left, type OracleOptions, oracle, sortOf, type Verdict } from '../../src/oracle/index.js'
 import { Random } from '../../src/oracle/random.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
 import type { Place } from '../fixtures/place.js'
@@ -14,13 +14,16 @@ export interface UnderKills extends Omit<OracleOptions, 'folder' | 'seed'> {
   readonly daemon?: readonly string[]
   /** Further options of `keepmount run`, as `--revive graft`. */
   readonly run?: readonly string[]
+  /** What dies with the daemon: asked for without kills only. */
+  readonly lost?: readonly Left[]
   /** Longest time from one revival to the next kill, in milliseconds. */
   readonly calm?: number
 }
 
 export interface KillResult {
+  /** Without kills. */
   readonly baseline: Verdict
-  /** Undefined if the baseline was not clean. */
+  /** Undefined if there were to be no kills. */
   readonly verdict?: Verdict
   /** Downtime of each kill in milliseconds. */
   readonly pauses: readonly number[]
@@ -29,14 +32,14 @@ export interface KillResult {
 }
 
 export async function underKills(place: Place, options: UnderKills): Promise<KillResult> {
-  const { kills, daemon, calm = 200, seed, run = [], ...rest } = options
+  const { kills, daemon, calm = 200, seed, run = [], lost = [], ...rest } = options
   const performer = [builtProgram('src/oracle/perform/main')]
   const common = { ...rest, folder: place.mount, seed, performer }
   const managed = await Managed.serving(place, { ...(daemon && { daemon }), options: [...unlimited, ...run] })
   const baseline = await oracle(common)
   const problems: string[] = []
   const pauses: number[] = []
-  if (!baseline.clean || kills === 0) return { baseline, pauses, problems, managed }
+  if (kills === 0) return { baseline, pauses, problems, managed }
   const random = new Random(seed, 'kills')
   const over = new AbortController()
   const killing = (async () => {
@@ -47,7 +50,13 @@ export async function underKills(place: Place, options: UnderKills): Promise<Kil
   })()
   killing.catch((error: unknown) => problems.push(String(error))).finally(() => over.abort())
   // As long as the kills last, whatever the number of operations was without them.
-  const endless = { ...common, operations: Number.POSITIVE_INFINITY, signal: over.signal, left: baseline.left }
+  const endless = {
+    ...common,
+    operations: Number.POSITIVE_INFINITY,
+    signal: over.signal,
+    left: [...baseline.left, ...lost],
+    known: new Set(baseline.findings.map(sortOf)),
+  }
   const verdict = await oracle(endless)
   await killing.catch(() => undefined)
   return { baseline, verdict, pauses, problems, managed }

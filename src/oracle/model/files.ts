@@ -36,7 +36,7 @@ export const fileRules: { [K in FileKind & Kind]: Rule<K> } = {
     if (node?.type === 'symlink') return impossible
     if (!node) {
       if (!create) return fails('ENOENT')
-      node = newFile(mode)
+      node = newFile(model.modeOfNew(mode))
       setName(found.folder, found.name, node)
     } else if (truncate) {
       if (model.isMappedBehind(node, 0)) return impossible

@@ -47,6 +47,11 @@ export class Model {
     return rule?.(this, operation) ?? impossible
   }
 
+  /** Of something new that is asked for with this mode: undefined if there is no telling. */
+  modeOfNew(mode: number): number | undefined {
+    return this.left.has('createMode') ? undefined : mode
+  }
+
   isOpen(node: Node | undefined): boolean {
     for (const { file } of this.files.values()) if (file === node) return true
     for (const { file } of this.mappings.values()) if (file === node) return true
@@ -82,7 +87,10 @@ export class Model {
 
 export const factsOf = (node: Node) => {
   if (node.type === 'symlink') return { type: node.type, size: Buffer.byteLength(node.target) }
-  const common = { mode: node.mode, ...(node.mtime !== undefined && { mtime: node.mtime }) }
+  const common = {
+    ...(node.mode !== undefined && { mode: node.mode }),
+    ...(node.mtime !== undefined && { mtime: node.mtime }),
+  }
   if (node.type === 'folder') return { type: node.type, ...common }
   return { type: node.type, size: node.bytes.length, links: node.links, ...common }
 }

@@ -25,7 +25,7 @@ export const nameRules: { [K in NameKind & Kind]: Rule<K> } = {
     const found = walk(model.root, path, false)
     if ('errno' in found) return found
     if (found.node) return fails('EEXIST')
-    setName(found.folder, found.name, newFolder(mode, found.folder))
+    setName(found.folder, found.name, newFolder(model.modeOfNew(mode), found.folder))
     return done
   },
   rmdir(model, { path }) {

@@ -3,7 +3,8 @@
 export interface FileNode {
   readonly type: 'file'
   bytes: Buffer
-  mode: number
+  /** Undefined as long as the file system chose it, see Feature `createMode`. */
+  mode: number | undefined
   links: number
   /** Seconds; undefined once a change has set it to a time that nobody knows. */
   mtime: number | undefined
@@ -19,7 +20,7 @@ export interface FileNode {
 export interface FolderNode {
   readonly type: 'folder'
   parent: FolderNode | undefined
-  mode: number
+  mode: number | undefined
   mtime: number | undefined
   readonly xattrs: Map<string, string>
   readonly entries: Map<string, Node>
@@ -54,7 +55,7 @@ export interface Found {
   readonly node: Node | undefined
 }
 
-export const newFile = (mode: number): FileNode => ({
+export const newFile = (mode: number | undefined): FileNode => ({
   type: 'file',
   bytes: Buffer.alloc(0),
   mode,
@@ -66,7 +67,7 @@ export const newFile = (mode: number): FileNode => ({
   wasMapped: false,
 })
 
-export const newFolder = (mode: number, parent?: FolderNode): FolderNode => ({
+export const newFolder = (mode: number | undefined, parent?: FolderNode): FolderNode => ({
   type: 'folder',
   parent,
   mode,
