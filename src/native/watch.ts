@@ -1,6 +1,10 @@
 // Waiting for file descriptors that libuv cannot watch (pidfds, mountinfo): one ppoll(2) on a thread of libuv's pool for
 // all of them, woken through an eventfd when the set changes. Nothing runs while nothing happens.
-import { closeFd } from './descriptor.js'
+//
+// A poll that still runs looks its files up by their numbers again each time it is woken. A number that its caller has
+// closed by then could mean another file, and the kernel tells of a changed mount table only once: to whoever polls it. So
+// what is polled are copies of ours, and a copy is closed when no poll runs that has its number.
+import { closeFd, duplicateFd } from './descriptor.js'
 import { asyncSyscall, rawSyscall } from './ffi.js'
 import { pollEvents } from './poll.js'
 import { syscall } from './syscall.js'
@@ -14,11 +18,19 @@ const ONE = Buffer.from(BigUint64Array.of(1n).buffer)
 /** Ends the watch of one file descriptor. May be called again. */
 export type Unwatch = () => void
 
+interface Watched {
+  /** The copy that is polled. */
+  readonly fd: Fd
+  readonly events: number
+  readonly notify: (revents: number) => void
+}
+
 export class Watcher {
   private readonly wakeup = syscall('eventfd2', 'a wake-up', 0, EFD_CLOEXEC | EFD_NONBLOCK) as Fd
-  private readonly watched = new Map<number, { fd: Fd | number; events: number; notify: (revents: number) => void }>()
+  private readonly watched = new Set<Watched>()
+  /** Copies that nobody wants any more, and that a running poll may have. */
+  private readonly discarded: Fd[] = []
   private readonly count = Buffer.alloc(8)
-  private next = 0
   private polling = false
   private closed = false
   // A thread of the pool that still blocks would keep the process from exiting.
@@ -29,29 +41,37 @@ export class Watcher {
   }
 
   /**
-   * Calls `notify` with the returned events each time one of `events` is there. The caller unwatches what stays ready,
-   * and before it closes the fd. As long as something is watched, the process stays alive.
+   * Calls `notify` with the returned events each time one of `events` is there; of a mount table also for a change since it
+   * was opened. The caller unwatches what stays ready, and what it closes. As long as something is watched, the process
+   * stays alive.
+   * @throws SyscallError, EMFILE
    */
   watch(fd: Fd | number, events: number, notify: (revents: number) => void): Unwatch {
-    const key = this.next++
-    this.watched.set(key, { fd, events, notify })
+    const entry = { fd: duplicateFd(fd as Fd), events, notify }
+    this.watched.add(entry)
     this.changed()
     return () => {
-      if (this.watched.delete(key)) this.changed()
+      if (this.watched.has(entry)) this.discard(entry)
     }
   }
 
   /** Ends all watches. */
   close(): void {
     this.closed = true
-    this.watched.clear()
+    for (const entry of [...this.watched]) this.discard(entry)
+    if (!this.polling) this.release()
+  }
+
+  private discard(entry: Watched): void {
+    this.watched.delete(entry)
+    this.discarded.push(entry.fd)
     this.changed()
   }
 
   private changed(): void {
     if (this.polling) this.wake()
-    else if (this.closed) this.release()
-    else void this.poll()
+    else if (this.watched.size > 0) void this.poll()
+    else this.closeDiscarded()
   }
 
   private wake(): void {
@@ -61,11 +81,12 @@ export class Watcher {
   private async poll(): Promise<void> {
     this.polling = true
     while (this.watched.size > 0) {
+      this.closeDiscarded()
       const entries = [...this.watched]
       const set = Buffer.alloc(POLLFD_SIZE * (entries.length + 1))
       set.writeInt32LE(this.wakeup, 0)
       set.writeInt16LE(pollEvents.POLLIN, 4)
-      for (const [i, [, { fd, events }]] of entries.entries()) {
+      for (const [i, { fd, events }] of entries.entries()) {
         set.writeInt32LE(fd, POLLFD_SIZE * (i + 1))
         set.writeInt16LE(events, POLLFD_SIZE * (i + 1) + 4)
       }
@@ -73,23 +94,18 @@ export class Watcher {
       const ready = await asyncSyscall('ppoll', set, entries.length + 1, 0, 0, 0)
       rawSyscall('read', this.wakeup, this.count, 8)
       if (ready <= 0) continue
-      for (const [i, [key, entry]] of entries.entries()) {
+      for (const [i, entry] of entries.entries()) {
         const revents = set.readInt16LE(POLLFD_SIZE * (i + 1) + 6)
-        if (revents !== 0 && this.watched.get(key) === entry) entry.notify(revents)
-        else if (revents & pollEvents.POLLPRI) this.passOn(entry.fd, revents)
+        if (revents !== 0 && this.watched.has(entry)) entry.notify(revents)
       }
     }
     this.polling = false
+    this.closeDiscarded()
     if (this.closed) this.release()
   }
 
-  /**
-   * A descriptor was closed, and another opened by the same number, while this poll still ran. The kernel tells of a changed
-   * mount table only once, and has told it to the wrong one.
-   */
-  private passOn(fd: number, revents: number): void {
-    for (const entry of [...this.watched.values()])
-      if (entry.fd === fd && entry.events & pollEvents.POLLPRI) entry.notify(revents)
+  private closeDiscarded(): void {
+    for (const fd of this.discarded.splice(0)) closeFd(fd)
   }
 
   private release(): void {
