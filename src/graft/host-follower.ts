@@ -30,6 +30,11 @@ export class HostFollower {
     return this.running
   }
 
+  /** Resolves when nothing is being done. */
+  get idle(): Promise<void> {
+    return this.running ?? Promise.resolve()
+  }
+
   private async run(): Promise<void> {
     while (this.again) {
       this.again = false

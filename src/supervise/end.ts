@@ -18,6 +18,7 @@ export function end(m: ManagedMount, { error, keepFolder = false }: { error?: un
   if (m.mount) abortConnection(m.mount.connection)
   if (!leavesDeadMount) unmountOurs(m)
   m.life?.kill()
+  m.closing = Promise.all([m.closing, m.follower?.idle])
   endRelay(m)
   killFamily(m.helpers())
   for (const { child } of m.probers) child.kill('SIGKILL')
