@@ -18,6 +18,12 @@ export const resolverQuestions = {
   CLOSE: 4,
   /** Writes the argument to fd 1, which is the channel then: a notification. */
   NOTIFY: 5,
+  /**
+   * Asks whether anything uses the mount whose path is the argument, but that it is mounted: -EAGAIN if nothing does,
+   * -EBUSY if something does. Source: umount(2), MNT_EXPIRE. The mark that this leaves is taken away by using the mount:
+   * only two of these calls in a row would unmount it.
+   */
+  USE: 6,
 } as const
 
 /** Where the parts of a message lie. */
@@ -39,6 +45,7 @@ const MAP_PRIVATE_ANONYMOUS = 0x22
 const AT_FDCWD = -100
 const O_CLOEXEC = 0o2000000
 const O_PATH = 0o10000000
+const MNT_EXPIRE = 4
 /** AT_EMPTY_PATH | AT_STATX_DONT_SYNC: what the kernel has cached, without asking the daemon. */
 const AS_CACHED = 0x1000 | 0x4000
 const STATX_BASIC_STATS = 0x7ff
@@ -74,6 +81,7 @@ export const resolver: Program = {
     ['if', 'op', '==', resolverQuestions.PURGE, 'purge'],
     ['if', 'op', '==', resolverQuestions.CLOSE, 'close'],
     ['if', 'op', '==', resolverQuestions.NOTIFY, 'notify'],
+    ['if', 'op', '==', resolverQuestions.USE, 'use'],
     ['move', 'fd', -ENOSYS],
     ['goto', 'answer'],
 
@@ -126,6 +134,18 @@ export const resolver: Program = {
     ['call', 'close', 'root'],
     ['move', 'root', -1],
     ['move', 'fd', 0],
+    ['goto', 'answer'],
+
+    ['label', 'use'],
+    ['call', 'openat', AT_FDCWD, 'cursor', O_PATH | O_CLOEXEC, 0],
+    ['move', 'fd', 'result'],
+    ['if', 'fd', '<', 0, 'answer'],
+    ['call', 'close', 'fd'],
+    ['call', 'umount2', 'cursor', MNT_EXPIRE],
+    ['move', 'size', 'result'],
+    ['call', 'openat', AT_FDCWD, 'cursor', O_PATH | O_CLOEXEC, 0],
+    ['call', 'close', 'result'],
+    ['move', 'fd', 'size'],
     ['goto', 'answer'],
 
     ['label', 'notify'],

@@ -4,6 +4,8 @@ import type { Pid } from '../native/types.js'
 
 export interface Mount {
   readonly mountId: number
+  /** The mount that it is mounted on. */
+  readonly parentId: number
   /** `major:minor` of the file system. */
   readonly device: string
   /** The folder of the file system that is shown, `/` unless it is a bind mount of a part. */
@@ -30,10 +32,11 @@ export function parseMountinfo(text: string): Mount[] {
   for (const line of text.split('\n')) {
     const dash = line.indexOf(' - ')
     if (dash < 0) continue
-    const [mountId = '', , device = '', root = '', mountpoint = ''] = line.slice(0, dash).split(' ')
+    const [mountId = '', parentId = '', device = '', root = '', mountpoint = ''] = line.slice(0, dash).split(' ')
     const [type = '', source = '', superOptions = ''] = line.slice(dash + 3).split(' ')
     mounts.push({
       mountId: Number(mountId),
+      parentId: Number(parentId),
       device,
       root: unescapeOctal(root),
       mountpoint: unescapeOctal(mountpoint),
@@ -46,7 +49,7 @@ export function parseMountinfo(text: string): Mount[] {
 }
 
 /** The kernel writes space, tab, newline, backslash and # as three octal digits, all other bytes as they are. */
-function unescapeOctal(text: string): string {
+export function unescapeOctal(text: string): string {
   if (!text.includes('\\')) return text
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }

@@ -8,10 +8,12 @@ import { socketpair } from '../native/socket.js'
 import { syscall } from '../native/syscall.js'
 import type { Fd } from '../native/types.js'
 import { Companion } from './companion.js'
+import { heal, type Kept, obstaclesAmong } from './heal.js'
 import { type Pin, pinsOf } from './pins.js'
 import { type Command, type Message, SHARED_SIZE, type Step, shared, type WorkerData } from './protocol.js'
 import { enlarge } from './wire.js'
 
+export type { Kept } from './heal.js'
 export type { Pin } from './pins.js'
 
 export interface RelayOptions {
@@ -45,8 +47,9 @@ export interface RelayCounts {
   readonly pending: number
   /** Messages of the daemon that made no sense. */
   readonly dropped: number
-  readonly liveNodes: number
-  readonly liveHandles: number
+  /** Nodeids that the kernel uses and that are not the daemon's own. */
+  readonly foreignNodes: number
+  readonly foreignHandles: number
   /** Requests that wait for a nodeid to be found. */
   readonly parked: number
 }
@@ -72,8 +75,9 @@ export class Relay {
   private notifier: Companion | null = null
   private readonly worker: Worker
   private options: RelayOptions | null = null
-  private readonly answers = new Map<number, (success: boolean) => void>()
+  private readonly answers = new Map<number, (result: number) => void>()
   private nextId = 1
+  private whenClear: () => void = () => {}
   private readonly listeners = new Set<(what: string, facts: Record<string, unknown>) => void>()
 
   private serving = new Serving()
@@ -123,6 +127,11 @@ export class Relay {
     this.listeners.add(listener)
   }
 
+  /** Called when the last foreign handle has been closed, or the last foreign nodeid forgotten; in place of who was called before. */
+  onClear(listener: () => void): void {
+    this.whenClear = listener
+  }
+
   /** Looks for what is pinned already, while the next life is still being started. */
   scan(device: string, excludePids: readonly number[]): void {
     this.command({ kind: 'scan', device, excludePids })
@@ -159,8 +168,8 @@ export class Relay {
       translated: at(shared.translated),
       pending: at(shared.pending),
       dropped: at(shared.dropped),
-      liveNodes: at(shared.liveNodes),
-      liveHandles: at(shared.liveHandles),
+      foreignNodes: at(shared.foreignNodes),
+      foreignHandles: at(shared.foreignHandles),
       parked: at(shared.parked),
     }
   }
@@ -174,22 +183,13 @@ export class Relay {
 
   /** Those among the pins that keep the mount from being healed: standing in the root needs no id but 1. */
   obstacles(): Pin[] {
-    return this.pins().filter(({ kind, nodeLow, nodeHigh }) => kind === 'open' || nodeLow !== 1 || nodeHigh !== 0)
+    return obstaclesAmong(this.pins())
   }
 
-  /**
-   * Tries to come to a moment when the kernel uses no id but the root's: drops its unused names, twice, and looks who
-   * still holds files. If true, the relay reads nothing more until `resume` or `stop`, and the channel blocks again.
-   */
-  async heal(): Promise<boolean> {
-    if (this.obstacles().length > 0) return false
-    for (let i = 0; i < 2; i++) if (!(await this.step('purge'))) return false
-    const isReady = (await this.step('probe')) && this.obstacles().length === 0
-    if (!isReady) return false
-    await this.step('close-root')
-    if (await this.step('pause')) return true
-    await this.step('resume')
-    return false
+  /** As heal.ts has it. */
+  async heal(last: Kept | null = null): Promise<Kept | null> {
+    const device = this.options?.device ?? ''
+    return heal({ device, step: (kind) => this.step(kind), pins: () => this.pins() }, last)
   }
 
   /** Lets go of the mount, so that the kernel can end it once nobody else uses it. */
@@ -230,9 +230,11 @@ export class Relay {
       case 'serving':
         return this.serving.begin()
       case 'done':
-        this.answers.get(message.id)?.(message.success)
+        this.answers.get(message.id)?.(message.result)
         this.answers.delete(message.id)
         return
+      case 'clear':
+        return this.whenClear()
       case 'report':
         for (const listener of this.listeners) listener(message.what, message.facts)
         return
@@ -242,11 +244,12 @@ export class Relay {
     }
   }
 
-  private async step(kind: Step): Promise<boolean> {
+  /** Its result; negative if the relay has ended. */
+  private async step(kind: Step): Promise<number> {
     const id = this.nextId++
-    const answer = new Promise<boolean>((resolve) => this.answers.set(id, resolve))
+    const answer = new Promise<number>((resolve) => this.answers.set(id, resolve))
     this.command({ kind, id })
-    return (await Promise.race([answer, this.ended])) === true
+    return Promise.race([answer, this.ended.then(() => -1)])
   }
 
   private command(command: Command): void {

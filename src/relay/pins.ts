@@ -1,20 +1,39 @@
 // Who holds on to files of a mount, and which nodeids those are: read from procfs and by file handles, none of which asks
 // the daemon for anything. Source: proc_pid_fdinfo(5), proc_pid_map_files(5), inotify(7), name_to_handle_at(2).
 import { readdirSync, readFileSync } from 'node:fs'
-import { connectionOf, parseMountinfo } from '../kernel/mountinfo.js'
+import { connectionOf, isFuse, type Mount, parseMountinfo, unescapeOctal } from '../kernel/mountinfo.js'
 import { cstring, rawSyscall } from '../native/ffi.js'
+import { allocate } from '../native/memory.js'
 import { atFlags } from '../native/open-flags.js'
 
+/** By what something holds on to a file. Of the last it can't be told which nodeids they use. */
+export type PinKind =
+  | 'open'
+  | 'cwd'
+  | 'root'
+  | 'mmap'
+  | 'bind'
+  | 'watch'
+  | 'mount' // mounted on one of its folders
+  | 'overlay' // an overlay that shows one of its folders
+  | 'loop' // a loop device's
+  | 'swap'
+  | 'ring' // registered with an io_uring
+  | 'flight' // on its way through a socket, of this mount or another
+
 export interface Pin {
-  /** null: a bind mount, which is the kernel's. */
+  /** null: the kernel. */
   readonly pid: number | null
   /** The process's name. */
   readonly command: string
   readonly path: string
-  readonly kind: 'open' | 'cwd' | 'root' | 'mmap' | 'bind' | 'watch'
+  readonly kind: PinKind
+  /** 0 if it can't be told. */
   readonly nodeLow: number
   readonly nodeHigh: number
   readonly generation: number
+  /** Where procfs shows it; null where it has to be looked for. */
+  readonly file: string | null
 }
 
 const AT_FDCWD = -100
@@ -22,7 +41,8 @@ const HANDLE_SIZE = 128
 const ROOM = 4096
 const handle = Buffer.alloc(8 + HANDLE_SIZE)
 const mountId = Buffer.alloc(4)
-const text = Buffer.alloc(ROOM)
+const text = allocate(ROOM)
+const linkPath = allocate(256)
 
 /** @param device of the mount, as `0:44` */
 export function pinsOf(device: string, excluded: ReadonlySet<number>): Pin[] {
@@ -32,17 +52,21 @@ export function pinsOf(device: string, excluded: ReadonlySet<number>): Pin[] {
     .filter((pid) => pid > 0 && !excluded.has(pid))
   const mounts = new Mounts(device)
   const hexDevice = hexOf(device)
-  const sdev = ` sdev:${connectionOf(device).toString(16)} `
+  const sdev = sdevOf(device)
+  mounts.seenBy(process.pid)
   const spaces = new Map(pids.map((pid) => [pid, mounts.seenBy(pid)]))
   for (const bind of mounts.binds) add(pins, bind, 'bind', null, bind, atFlags.AT_SYMLINK_NOFOLLOW)
+  pins.push(...mounts.above(), ...mounts.byKernel())
   for (const pid of pids) {
     const folder = `/proc/${pid}`
     const sees = spaces.get(pid) ?? false
     for (const name of namesIn(`${folder}/fd`)) {
       const link = linkOf(`${folder}/fd/${name}`)
-      if (link === 'anon_inode:inotify') watches(pins, pid, readOr(`${folder}/fdinfo/${name}`), sdev)
+      const info = `${folder}/fdinfo/${name}`
+      if (link === 'anon_inode:inotify' || link === 'anon_inode:[fanotify]') watches(pins, pid, info, sdev)
+      if (link === 'anon_inode:[io_uring]' && mounts.isInRing(readOr(info))) pins.push(unknown(pid, link, 'ring'))
       if (link === null || !link.startsWith('/') || !mounts.mayBeOn(link)) continue
-      const id = /^mnt_id:\s*(\d+)/m.exec(readOr(`${folder}/fdinfo/${name}`))?.[1]
+      const id = /^mnt_id:\s*(\d+)/m.exec(readOr(info))?.[1]
       if (id !== undefined && mounts.ids.has(Number(id))) add(pins, `${folder}/fd/${name}`, 'open', pid, link)
     }
     if (!sees) continue
@@ -64,19 +88,84 @@ export function pinsOf(device: string, excluded: ReadonlySet<number>): Pin[] {
   return pins
 }
 
+/** True if what a scan has found is certainly there still; some microseconds. */
+export function isStill(pin: Pin, device: string): boolean {
+  const { file, kind, pid, path } = pin
+  if (file === null) return false
+  const now: Pin[] = []
+  if (kind === 'watch') watches(now, pid ?? 0, file, sdevOf(device))
+  else add(now, file, kind, pid, path, kind === 'bind' ? atFlags.AT_SYMLINK_NOFOLLOW : undefined)
+  return now.some(({ nodeLow, nodeHigh }) => nodeLow === pin.nodeLow && nodeHigh === pin.nodeHigh)
+}
+
+/** Files that are on their way through sockets: it can't be told which they are. */
+export function filesInFlight(): Pin[] {
+  const pins: Pin[] = []
+  for (const pid of namesIn('/proc').map(Number)) {
+    if (!(pid > 0)) continue
+    for (const name of namesIn(`/proc/${pid}/fd`)) {
+      if (!linkOf(`/proc/${pid}/fd/${name}`)?.startsWith('socket:')) continue
+      if (/^scm_fds:\s*[1-9]/m.test(readOr(`/proc/${pid}/fdinfo/${name}`))) pins.push(unknown(pid, '', 'flight'))
+    }
+  }
+  return pins
+}
+
 /** Where the mount is seen, in all mount namespaces. */
 class Mounts {
   readonly ids = new Set<number>()
   readonly binds: string[] = []
   private readonly points = new Set<string>()
+  /** Other mounts of the namespaces that see it. */
+  private readonly others: Mount[] = []
   private readonly spaces = new Map<string, boolean>()
 
   constructor(private readonly device: string) {
-    const fuse = parseMountinfo(readOr('/proc/self/mountinfo')).filter(({ type }) => /^fuse(blk)?(\.|$)/.test(type))
+    const all = parseMountinfo(readOr('/proc/self/mountinfo'))
+    const fuse = all.filter(({ type }) => isFuse(type))
     // A path that leads through a FUSE mount is not touched: who walks it asks a daemon.
     const through = (path: string): boolean => fuse.some(({ mountpoint }) => path.startsWith(`${mountpoint}/`))
     for (const each of fuse)
       if (each.device === device && each.root !== '/' && !through(each.mountpoint)) this.binds.push(each.mountpoint)
+  }
+
+  /** What is mounted on one of its folders, and the overlays that show some: they hold files, and no process shows which. */
+  above(): Pin[] {
+    const pins: Pin[] = []
+    const seen = new Set<string>()
+    for (const { parentId, mountpoint, type, superOptions } of this.others) {
+      const kind = this.ids.has(parentId) ? 'mount' : type === 'overlay' && this.shows(superOptions) ? 'overlay' : null
+      if (kind === null || seen.has(mountpoint)) continue
+      seen.add(mountpoint)
+      pins.push(unknown(null, mountpoint, kind))
+    }
+    return pins
+  }
+
+  /** Files that the kernel itself uses: loop devices and swap. */
+  byKernel(): Pin[] {
+    const loops = namesIn('/sys/block')
+      .filter((name) => name.startsWith('loop'))
+      .map((name) => readOr(`/sys/block/${name}/loop/backing_file`).trimEnd())
+    const swaps = readOr('/proc/swaps')
+      .split('\n')
+      .map((line) => unescapeOctal(line.split(/\s/)[0] ?? ''))
+    const on = (paths: string[], kind: PinKind) =>
+      paths.filter((path) => path !== '' && this.mayBeOn(path)).map((path) => unknown(null, path, kind))
+    return [...on(loops, 'loop'), ...on(swaps, 'swap')]
+  }
+
+  /** True if one of the files registered with an io_uring is on it. */
+  isInRing(info: string): boolean {
+    return info.split('\n').some((line) => this.mayBeOn(/^\s*\d+: (\/.*)$/.exec(line)?.[1] ?? ''))
+  }
+
+  /** True if a layer of an overlay lies below a mountpoint; the options escape what separates them. */
+  private shows(options: string): boolean {
+    return unescapeOctal(options)
+      .split(',')
+      .flatMap((option) => /^(?:lowerdir\+?|upperdir|workdir|datadir\+)=(.*)$/.exec(option)?.[1]?.split(':') ?? [])
+      .some((layer) => this.mayBeOn(layer))
   }
 
   /** True if a process sees the mount. */
@@ -86,15 +175,17 @@ class Mounts {
     const known = this.spaces.get(space)
     if (known !== undefined) return known
     const table = readOr(`/proc/${pid}/mountinfo`)
-    const own = table.includes(` ${this.device} `)
-      ? parseMountinfo(table).filter(({ device }) => device === this.device)
-      : []
-    for (const { mountId, mountpoint } of own) {
-      this.ids.add(mountId)
-      this.points.add(mountpoint)
+    const isSeen = table.includes(` ${this.device} `)
+    for (const mount of isSeen ? parseMountinfo(table) : []) {
+      if (mount.device !== this.device) {
+        this.others.push(mount)
+        continue
+      }
+      this.ids.add(mount.mountId)
+      this.points.add(mount.mountpoint)
     }
-    this.spaces.set(space, own.length > 0)
-    return own.length > 0
+    this.spaces.set(space, isSeen)
+    return isSeen
   }
 
   /** False if a link cannot lead onto the mount; what has been unmounted lazily shows a path of its own. */
@@ -128,11 +219,12 @@ function add(
     nodeHigh: handle.readUInt32LE(8),
     nodeLow: handle.readUInt32LE(12),
     generation: handle.readUInt32LE(16),
+    file,
   })
 }
 
-function watches(pins: Pin[], pid: number, info: string, sdev: string): void {
-  for (const line of info.split('\n')) {
+function watches(pins: Pin[], pid: number, file: string, sdev: string): void {
+  for (const line of readOr(file).split('\n')) {
     const hex = line.includes(sdev) ? /fhandle-type:8[12] f_handle:([0-9a-f]{24})/.exec(line)?.[1] : undefined
     if (hex === undefined) continue
     const bytes = Buffer.from(hex, 'hex')
@@ -144,9 +236,18 @@ function watches(pins: Pin[], pid: number, info: string, sdev: string): void {
       nodeHigh: bytes.readUInt32LE(0),
       nodeLow: bytes.readUInt32LE(4),
       generation: bytes.readUInt32LE(8),
+      file,
     })
   }
 }
+
+function unknown(pid: number | null, path: string, kind: PinKind): Pin {
+  const command = pid === null ? '' : readOr(`/proc/${pid}/comm`).trim()
+  return { pid, command, path, kind, nodeLow: 0, nodeHigh: 0, generation: 0, file: null }
+}
+
+/** The device as inotify's fdinfo has it. */
+const sdevOf = (device: string): string => ` sdev:${connectionOf(device).toString(16)} `
 
 /** `00:2c` for `0:44`, as /proc/PID/maps has it. */
 const hexOf = (device: string): string =>
@@ -155,10 +256,11 @@ const hexOf = (device: string): string =>
     .map((part) => Number(part).toString(16).padStart(2, '0'))
     .join(':')
 
-/** Where a link leads, or null; without an exception for each process that has ended. */
+/** Where a link of procfs leads, or null; without an exception for each process that has ended, and without garbage. */
 function linkOf(path: string): string | null {
-  const size = rawSyscall('readlinkat', AT_FDCWD, cstring(path), text, ROOM)
-  return size < 0 ? null : text.toString('utf8', 0, size)
+  linkPath.bytes[linkPath.bytes.write(path, 'latin1')] = 0
+  const size = rawSyscall('readlinkat', AT_FDCWD, linkPath.address, text.address, ROOM)
+  return size < 0 ? null : text.bytes.toString('utf8', 0, size)
 }
 const readOr = (path: string): string => {
   try {

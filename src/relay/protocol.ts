@@ -13,12 +13,13 @@ export type Command =
   | { readonly kind: 'scan'; readonly device: string; readonly excludePids: readonly number[] }
   | { readonly kind: Step; readonly id: number }
 /** The steps of a heal, and back. */
-export type Step = 'purge' | 'probe' | 'close-root' | 'pause' | 'resume'
+export type Step = 'purge' | 'probe' | 'use' | 'close-root' | 'pause' | 'resume'
 
 /** From the thread. */
 export type Message =
   | { readonly kind: 'serving' }
-  | { readonly kind: 'done'; readonly id: number; readonly success: boolean }
+  | { readonly kind: 'done'; readonly id: number; readonly result: number }
+  | { readonly kind: 'clear' }
   | { readonly kind: 'report'; readonly what: string; readonly facts: Record<string, unknown> }
   | { readonly kind: 'notify'; readonly bytes: Uint8Array }
   | { readonly kind: 'ended'; readonly by: 'daemon' | 'channel' | 'stopped' }
@@ -38,8 +39,8 @@ export const shared = {
   translated: 3,
   pending: 4,
   dropped: 5,
-  liveNodes: 6,
-  liveHandles: 7,
+  foreignNodes: 6,
+  foreignHandles: 7,
   parked: 8,
   dispose: 9,
 } as const

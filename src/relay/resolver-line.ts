@@ -60,6 +60,10 @@ export class ResolverLine {
     this.question(resolverQuestions.PURGE, terminated(mountpoint), take)
   }
 
+  use(mountpoint: Buffer, take: Take): void {
+    this.question(resolverQuestions.USE, terminated(mountpoint), take)
+  }
+
   /** Closes the mount's root there, so that it is pinned no more. */
   closeRoot(take: Take): void {
     this.isOpen = false

@@ -15,6 +15,7 @@ import { Ended, ends, Wire } from './wire.js'
 const PINS_DEADLINE_MS = 2000
 /** How long a heal waits for a moment without requests. */
 const QUIET_DEADLINE_MS = 100
+const CLEAR_MS = 10
 
 const data = workerData as WorkerData
 const counters = new Int32Array(data.shared)
@@ -60,6 +61,9 @@ class Serving {
   private readonly translator: Translator
   private readonly mountpoint: Buffer
   private isPaused = false
+  /** 2 while the kernel has a handle that is not the daemon's own, 1 while only nodeids. */
+  private foreign = 0
+  private clearAt = 0
 
   constructor(
     { options, resolver, resolverPid }: Start,
@@ -96,7 +100,8 @@ class Serving {
       stale.release()
       tell({ kind: 'serving' })
     }
-    const nodes = this.pins.map(({ nodeLow: low, nodeHigh: high, generation, path }) => ({
+    const known = this.pins.filter(({ nodeLow, nodeHigh }) => nodeLow !== 0 || nodeHigh !== 0)
+    const nodes = known.map(({ nodeLow: low, nodeHigh: high, generation, path }) => ({
       low,
       high,
       generation,
@@ -154,14 +159,25 @@ class Serving {
 
   private publish(): void {
     const { nodes, handles, pending, tally } = this.translator
+    const foreign = handles.live > 0 ? 2 : nodes.live > 0 ? 1 : 0
+    if (foreign < this.foreign) this.tellClear()
+    this.foreign = foreign
     count[shared.staleNodes] = nodes.staleCount + this.stale.unresolved
     count[shared.staleHandles] = handles.staleCount
     count[shared.translated] = tally.translated
     count[shared.pending] = pending.size
     count[shared.dropped] = tally.dropped
-    count[shared.liveNodes] = nodes.live
-    count[shared.liveHandles] = handles.live
+    count[shared.foreignNodes] = nodes.live + this.stale.unresolved
+    count[shared.foreignHandles] = handles.live
     count[shared.parked] = this.stale.parkedCount
+  }
+
+  /** A load closes its last file again and again: who misses one looks by himself soon. */
+  private tellClear(): void {
+    const now = performance.now()
+    if (now - this.clearAt < CLEAR_MS) return
+    this.clearAt = now
+    tell({ kind: 'clear' })
   }
 
   private obey(): void {
@@ -169,20 +185,21 @@ class Serving {
     for (let command = nextCommand(); command; command = nextCommand())
       if ('id' in command) {
         const { id } = command
-        this.steps[command.kind]((success) => tell({ kind: 'done', id, success }))
+        this.steps[command.kind]((result) => tell({ kind: 'done', id, result }))
       }
   }
 
-  private readonly steps: Record<Step, (done: (success: boolean) => void) => void> = {
-    purge: (done) => this.line.purge(this.mountpoint, (answer) => done(answer !== null && answer.result >= 0)),
-    probe: (done) => this.stale.probeLost(done),
-    'close-root': (done) => this.line.closeRoot(() => done(true)),
-    pause: (done) => done(this.pause()),
+  private readonly steps: Record<Step, (done: (result: number) => void) => void> = {
+    purge: (done) => this.line.purge(this.mountpoint, (answer) => done(answer?.result ?? -1)),
+    probe: (done) => this.stale.probeLost((isGone) => done(isGone ? 1 : 0)),
+    use: (done) => this.line.use(this.mountpoint, (answer) => done(answer?.result ?? -1)),
+    'close-root': (done) => this.line.closeRoot(() => done(1)),
+    pause: (done) => done(this.pause() ? 1 : 0),
     resume: (done) => {
       this.isPaused = false
       this.wire.setChannelBlocking(false)
       if (!this.line.isOpen) this.line.open(this.mountpoint, () => {})
-      done(true)
+      done(1)
     },
   }
 

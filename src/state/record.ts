@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module'
 import type * as Zod from 'zod'
 import { afterHealModes, giveUpActions, type MountOptions, restartPolicies, reviveModes } from '../supervise/options.js'
+import { relayedReasons } from '../supervise/relayed.js'
 import { type State, states } from '../supervise/transitions.js'
 
 /** The schema of a record. zod takes 13 MB and 60 ms, so it is loaded when there is a record to read and not before. */
@@ -55,6 +56,13 @@ function build(z: typeof Zod) {
     downtime_ms: z.number().nullable(),
   })
 
+  const healing = z.object({
+    reason: z.enum(relayedReasons),
+    stale_nodes: z.int(),
+    stale_handles: z.int(),
+    pins: z.array(z.object({ pid: z.int().nullable(), command: z.string(), path: z.string() })),
+  })
+
   return z.object({
     version: z.literal(1),
     options,
@@ -70,6 +78,8 @@ function build(z: typeof Zod) {
     firstAnswer: z.int().nullable(),
     crashes: z.int(),
     lastCrash: crash.nullable(),
+    /** Of a mount behind its relay, as of when it was looked last. */
+    healing: healing.nullable().default(null),
   })
 }
 

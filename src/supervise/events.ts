@@ -1,6 +1,8 @@
 // What a managed mount tells the outside: one record for each thing that happened, the same for the event file, the
 // terminal and the tests.
 
+import type { Healing, RelayedReason } from './relayed.js'
+
 /** Facts of each event beyond the common ones. Times are milliseconds. */
 export interface EventFacts {
   /** The daemon has mounted and answered. */
@@ -12,6 +14,8 @@ export interface EventFacts {
   revived: { daemon_pid: number; downtime_ms: number; resent: boolean; in_flight: string }
   /** No id of an earlier life is in use any more: the daemon is back on the channel itself. */
   healed: { daemon_pid: number; heal_ms: number; stop_us: number }
+  /** The daemon stays behind the relay, for a reason that does not go by itself. */
+  relayed: { daemon_pid: number; reason: RelayedReason; pins: Healing['pins'] }
   holder_replaced: { dead_pid: number; holder_pid: number }
   adopted: { daemon_pid: number | null; holders: number[]; previous_supervisor: number }
   gave_up: { reason: GiveUpReason; detail: string; action: string }

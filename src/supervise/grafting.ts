@@ -15,6 +15,7 @@ import { settle } from '../settle/settle.js'
 import { beginLife } from './beginning.js'
 import { takeChannel } from './capturing.js'
 import { tenths } from './events.js'
+import { healWhenPossible } from './healing.js'
 import { daemonFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
 
@@ -116,6 +117,7 @@ export function endGraft(m: ManagedMount): void {
   m.follower = null
   const { graft } = m
   m.graft = null
+  m.healing = null
   if (graft) m.closing = Promise.all([m.closing, graft.relay.stop()])
 }
 
@@ -129,30 +131,6 @@ export function endRelay(m: ManagedMount): void {
 
 /** How long a process that has been killed may take to be gone. */
 const DYING_MS = 200
-const LOOK_MS = 25
-/** The part of the time that may be spent on looking who has files open. */
-const LOOKING_SHARE = 0.05
-
-/** Looks for the moment when no id of an earlier life is in use any more, and then leaves the daemon alone. */
-export function healWhenPossible(m: ManagedMount, afterMs = LOOK_MS): void {
-  const { graft } = m
-  if (!graft || m.options.afterHeal === 'relay') return
-  setTimeout(() => {
-    if (m.graft !== graft || m.state !== 'healing') return
-    const { liveHandles, parked } = graft.relay.counts()
-    if (liveHandles > 0 || parked > 0) return healWhenPossible(m)
-    const before = performance.now()
-    graft.relay.heal().then(
-      (isHealed) => {
-        if (m.graft !== graft || m.state !== 'healing') return
-        if (isHealed) m.dispatch('healed')
-        else healWhenPossible(m, Math.max(LOOK_MS, (performance.now() - before) / LOOKING_SHARE))
-      },
-      (error: unknown) => m.fail(error),
-    )
-  }, afterMs).unref()
-}
-
 /** The relay is paused and has nothing in hand: the daemon gets the channel itself. */
 export function rejoin(m: ManagedMount): void {
   const { graft } = m
@@ -173,6 +151,7 @@ export function rejoin(m: ManagedMount): void {
     closeFd(channel)
   }
   m.graft = null
+  m.healing = null
   m.closing = Promise.all([m.closing, graft.relay.stop()])
   m.enter('serving')
   m.emit('healed', {

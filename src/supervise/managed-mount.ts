@@ -21,6 +21,7 @@ import type { EventFacts, EventName, EventSink, GiveUpReason, MountEvent } from 
 import { endRelay, type Graft } from './grafting.js'
 import type { Life } from './life.js'
 import type { MountOptions } from './options.js'
+import type { Healing } from './relayed.js'
 import { Timers } from './timers.js'
 import { type MachineEvent, type State, transitions } from './transitions.js'
 import { channelOfDaemon, holderDied, holderReplaced, mountTableChanged } from './watching.js'
@@ -71,6 +72,8 @@ export class ManagedMount {
   pause: Pause | null = null
   /** While a life is served through a relay. */
   graft: Graft | null = null
+  /** What was last put on record of it. */
+  healing: Healing | null = null
   /** It waits to be needed, or serves for `graft`. */
   relay: Relay | null = null
   /** Keeps the mount namespace of a grafted life as the host's. */
@@ -256,6 +259,7 @@ export class ManagedMount {
       firstAnswer: this.firstAnswer,
       crashes: this.crashes,
       lastCrash: this.lastCrash,
+      healing: this.healing,
     }
   }
 }

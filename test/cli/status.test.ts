@@ -28,6 +28,7 @@ t.test('status --json has exactly the documented keys, before and after a crash'
     'supervisor',
     'crashes',
     'last_crash',
+    'healing',
     'waiting',
   ])
   const { connection, device } = await managed.event('mounted')
@@ -44,6 +45,7 @@ t.test('status --json has exactly the documented keys, before and after a crash'
     supervisor: { pid: managed.pid },
     crashes: 0,
     last_crash: null,
+    healing: null,
     waiting: 0,
   })
   const dead = managed.daemon

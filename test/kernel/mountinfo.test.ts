@@ -4,7 +4,15 @@ import { connectionOf, isFuse, parseMountinfo } from '../../src/kernel/mountinfo
 const rows = [
   {
     line: '42 27 0:39 / /tmp/m rw,nosuid,nodev,relatime - fuse /tmp/s rw,user_id=0,group_id=0',
-    mount: { mountId: 42, device: '0:39', root: '/', mountpoint: '/tmp/m', type: 'fuse', source: '/tmp/s' },
+    mount: {
+      mountId: 42,
+      parentId: 27,
+      device: '0:39',
+      root: '/',
+      mountpoint: '/tmp/m',
+      type: 'fuse',
+      source: '/tmp/s',
+    },
   },
   {
     // optional fields before the dash, an escaped space, tab and backslash, and UTF-8 as it is

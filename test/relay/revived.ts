@@ -116,7 +116,7 @@ export class Revived {
   /** Brings the daemon back to the channel. False if something still uses ids of its own. */
   async heal(): Promise<boolean> {
     const { relay, exchanged } = this
-    if (!relay || !exchanged || !(await relay.heal())) return false
+    if (!relay || !exchanged || (await relay.heal()) !== null) return false
     for (const { pid, fd } of exchanged.fds) exchangeFds(pid, [fd], this.channel)
     await relay.stop()
     this.ends.push(await relay.ended)

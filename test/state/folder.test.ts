@@ -51,6 +51,7 @@ const record: MountRecord = {
   firstAnswer: 0,
   crashes: 2,
   lastCrash: { time: '2030-01-01T00:00:00.000Z', life: 2, pid: 9, code: null, signal: 'SIGKILL', downtime_ms: 1.5 },
+  healing: null,
 }
 
 t.test('a record comes back as it was written, readable by its owner alone', async (t) => {

@@ -5,6 +5,7 @@ import type { Pid } from '../../native/types.js'
 import type { KnownMount } from '../../state/folder.js'
 import type { Crash } from '../../state/record.js'
 import type { ReviveMode } from '../../supervise/options.js'
+import type { Healing } from '../../supervise/relayed.js'
 import type { State } from '../../supervise/transitions.js'
 
 export interface MountStatus {
@@ -24,6 +25,8 @@ export interface MountStatus {
   readonly supervisor: { readonly pid: number } | null
   readonly crashes: number
   readonly last_crash: Crash | null
+  /** While the state is `healing`: what keeps the daemon behind the relay. It is up to some seconds old. */
+  readonly healing: Healing | null
   /** Requests that the daemon has not answered; null if the connection is gone or cannot be seen. */
   readonly waiting: number | null
 }
@@ -46,6 +49,7 @@ export function mountStatus({ name, record }: KnownMount): MountStatus | null {
     supervisor: supervised ? { pid: record.supervisor.pid } : null,
     crashes: record.crashes,
     last_crash: record.lastCrash,
+    healing: supervised && record.state === 'healing' ? record.healing : null,
     waiting: mount === null ? null : waiting(mount.connection),
   }
 }

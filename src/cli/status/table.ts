@@ -1,6 +1,8 @@
 // The managed mounts as a table for people: a column for each thing, cut where the terminal ends.
+import type { Healing } from '../../supervise/relayed.js'
 import type { Colour, Paint } from '../output/paint.js'
 import { duration } from '../view/duration.js'
+import { relayedText } from '../view/relayed-text.js'
 import type { MountStatus } from './mount-status.js'
 
 interface Column {
@@ -100,7 +102,13 @@ function crashText({ time, signal, code, downtime_ms }: NonNullable<MountStatus[
 
 function advice(mounts: readonly MountStatus[]): string {
   return mounts
-    .filter(({ state }) => state === 'unsupervised')
-    .map(({ name }) => `→ the keepmount process of ${name} has died: keepmount adopt ${name}\n`)
+    .flatMap(({ name, state, healing }) => {
+      if (state === 'unsupervised') return [`→ the keepmount process of ${name} has died: keepmount adopt ${name}\n`]
+      return healing ? [`→ ${name} is behind the relay (${counts(healing)}): ${relayedText(healing)}\n`] : []
+    })
     .join('')
 }
+
+const counts = ({ stale_nodes, stale_handles }: Healing): string =>
+  `${count(stale_nodes, 'nodeid')} and ${count(stale_handles, 'handle')} not the daemon’s own`
+const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`

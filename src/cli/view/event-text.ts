@@ -3,6 +3,7 @@ import { umountCommand } from '../../errors/quote.js'
 import type { EventFacts, EventName, GiveUpReason, MountEvent } from '../../supervise/events.js'
 import type { Colour } from '../output/paint.js'
 import { duration } from './duration.js'
+import { relayedText } from './relayed-text.js'
 
 type EventOf<Name extends EventName> = Extract<MountEvent, { event: Name }>
 
@@ -47,6 +48,12 @@ const rows: { readonly [Name in EventName]: Row<Name> } = {
     colour: 'green',
     title: 'healed',
     text: (e) => `daemon ${e.daemon_pid} is back on the channel itself, ${duration(e.heal_ms)} after it was grafted`,
+  },
+  relayed: {
+    symbol: '↻',
+    colour: 'yellow',
+    title: 'relayed',
+    text: (e) => `daemon ${e.daemon_pid} stays behind the relay: ${relayedText(e)}`,
   },
   holder_replaced: {
     symbol: '⚓',

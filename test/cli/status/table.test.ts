@@ -17,6 +17,7 @@ const mount: MountStatus = {
   supervisor: { pid: 6 },
   crashes: 2,
   last_crash: { time: new Date().toISOString(), life: 2, pid: 5, code: null, signal: 'SIGSEGV', downtime_ms: 12.3 },
+  healing: null,
   waiting: 0,
 }
 
@@ -41,6 +42,18 @@ t.test('tells what is dead and what to do', async (t) => {
 
 t.test('a mount that is made anew after a crash needs no holders', async (t) => {
   t.notMatch(statusTable([{ ...mount, revive: 'remount', holders: [] }], plain), 'none')
+})
+
+t.test('tells who keeps a mount behind its relay', async (t) => {
+  const pins = [
+    { pid: 12, command: 'vim', path: '/mnt/data/a' },
+    { pid: null, command: '', path: '/mnt/bind' },
+  ]
+  const healing = { reason: 'pinned', stale_nodes: 2, stale_handles: 1, pins } as const
+  t.match(
+    statusTable([{ ...mount, state: 'healing', healing }], plain),
+    /→ data is behind the relay \(2 nodeids and 1 handle not .*held by vim \(12\) \/mnt\/data\/a, the kernel \/mnt\/bind\n/,
+  )
 })
 
 for (const width of [20, 40, 80, 120]) {

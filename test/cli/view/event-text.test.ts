@@ -61,6 +61,10 @@ const rows: [event: MountEvent, text: RegExp][] = [
     { ...common, event: 'healed', daemon_pid: 12, heal_ms: 230, stop_us: 400 },
     /healed {5}daemon 12 is back on the channel itself, 230 ms/,
   ],
+  [
+    { ...common, event: 'relayed', daemon_pid: 12, reason: 'unseen', pins: [] },
+    /relayed {4}daemon 12 stays behind the relay: somebody uses/,
+  ],
   [{ ...common, event: 'stopped', code: null, signal: 'SIGTERM', exit: 143 }, /ended by SIGTERM; exit code 143/],
   [{ ...common, event: 'stopped', code: null, signal: null, exit: 125 }, /stopped {4}exit code 125/],
 ]
@@ -80,6 +84,7 @@ t.test('every event has its text', async (t) => {
     crashed: true,
     revived: true,
     healed: true,
+    relayed: true,
     holder_replaced: true,
     adopted: true,
     gave_up: true,
