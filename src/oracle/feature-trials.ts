@@ -94,6 +94,15 @@ export const featureTrials: Readonly<Record<Feature, readonly Operation[]>> = {
     pread(2),
     { kind: 'fstat', file: 2 },
   ],
+  otherNames: [
+    open(0, 'a'),
+    write(0, 5000),
+    { kind: 'link', from: 'a', to: 'b' },
+    { kind: 'unlink', path: 'a' },
+    pread(0),
+    write(0, 100),
+    stat('b'),
+  ],
   link: [
     open(0, 'a'),
     write(0, 100),

@@ -91,6 +91,7 @@ export const featureTable = {
   append: 'files open for appending',
   truncate: 'changing the size of a file',
   unlinked: 'open files that have lost their name',
+  otherNames: 'open files that have lost one name of several',
   link: 'hard links',
   symlink: 'symbolic links',
   createMode: 'the mode that something new is asked for with',

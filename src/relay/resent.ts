@@ -51,9 +51,9 @@ interface Resent {
 type Verdict = 'done' | 'entry' | 'as the daemon says'
 
 interface Settling {
-  /** Errors that can mean that it was done before. */
-  readonly errors: readonly number[]
-  readonly was: (request: Resent) => Verdict
+  /** Errors that can mean that it was done before; without it, any: not every daemon can tell why something failed. */
+  readonly errors?: readonly number[]
+  readonly was: (request: Resent, errno: number) => Verdict
 }
 
 const rows: { readonly [Name in OpcodeName]?: Settling } = {
@@ -70,7 +70,6 @@ const rows: { readonly [Name in OpcodeName]?: Settling } = {
     return size > 0 && answered(request, size).equals(request.names[1] ?? Buffer.alloc(0))
   }),
   LINK: {
-    errors: [EEXIST],
     was: (request) => {
       const found = lookup(request, request.low, request.high, request.names[0])
       const isSame = found !== null && found.low === word(request, 0) && found.high === word(request, 4)
@@ -85,8 +84,8 @@ const rows: { readonly [Name in OpcodeName]?: Settling } = {
       return 'as the daemon says'
     },
   },
-  UNLINK: { errors: [ENOENT], was: () => 'done' },
-  RMDIR: { errors: [ENOENT], was: () => 'done' },
+  UNLINK: { was: removed },
+  RMDIR: { was: removed },
   RENAME: { errors: [ENOENT], was: (request) => moved(request) },
   RENAME2: { errors: [ENOENT, EEXIST], was: (request) => moved(request) },
   SETXATTR: {
@@ -150,7 +149,8 @@ export function settleResent(
     translator.fromDaemon(result)
     return true
   }
-  const verdict = row.errors.includes(-result) ? row.was(resent(translator, shape, length, node, handle)) : null
+  const verdict =
+    row.errors?.includes(-result) !== false ? row.was(resent(translator, shape, length, node, handle), -result) : null
   if (verdict === 'entry') {
     answerAs(translator, low, high, outHeader.len.get(translator.wire.reply.view, 0))
     return true
@@ -191,17 +191,16 @@ function createOnce(translator: Translator, length: number, node: number, low: n
     translator.refuse(low, high + FUSE_UNIQUE_RESEND_HIGH, errno)
     return true
   }
-  if (result !== -EEXIST) return fail(-result)
   const { daemon, nodes, wire } = translator
   const [parentLow, parentHigh] = [nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0]
   const found = daemon.lookup(parentLow, parentHigh, namesOf(translator, 'CREATE', length).names[0] ?? Buffer.alloc(0))
-  if (found === null || typeof found === 'number') return fail(EEXIST)
+  if (found === null || typeof found === 'number') return fail(-result)
   const entry = Buffer.from(wire.reply.bytes.subarray(OUT_HEADER_SIZE, OUT_HEADER_SIZE + entryOut.$size))
   const body = Buffer.alloc(8)
   const { O_CREAT, O_EXCL, O_TRUNC, O_NOCTTY } = openFlags
   body.writeUInt32LE((flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY)) >>> 0)
   const isNew = (found.mode & S_IFMT) === S_IFREG && found.size === 0n
-  const opened = isNew ? daemon.ask('OPEN', found.low, found.high, body) : -EEXIST
+  const opened = isNew ? daemon.ask('OPEN', found.low, found.high, body) : result
   if (opened < 0) {
     daemon.forget(found.low, found.high, 1)
     return fail(-opened)
@@ -239,7 +238,6 @@ function appendOnce(
 /** What makes a new name: it was done if what is there is what was asked for. */
 function made(isIt: (found: Found, request: Resent) => boolean): Settling {
   return {
-    errors: [EEXIST],
     was: (request) => {
       const found = lookup(request, request.low, request.high, request.names[0])
       if (found === null) return 'as the daemon says'
@@ -249,6 +247,15 @@ function made(isIt: (found: Found, request: Resent) => boolean): Settling {
       return is && lookup(request, request.low, request.high, request.names[0]) ? 'entry' : 'as the daemon says'
     },
   }
+}
+
+/** What removes a name: done if there is none. */
+function removed({ translator, low, high, names: [name] }: Resent, errno: number): Verdict {
+  if (errno === ENOENT) return 'done'
+  const found = name === undefined ? 0 : translator.daemon.lookup(low, high, name)
+  if (found === null) return 'done'
+  if (typeof found !== 'number') translator.daemon.forget(found.low, found.high, 1)
+  return 'as the daemon says'
 }
 
 /** A rename: done if the source is gone and the target there. */

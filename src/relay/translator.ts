@@ -128,6 +128,8 @@ export class Translator {
       if (node < 0) {
         if (this.isSearch(opcode, length)) return this.refuse(low, high, ESTALE)
         if (opcode === NOTIFY_REPLY) return
+        // This life has not opened anything of a file that it does not know.
+        if (shape.rule.unopened) return this.refuse(low, high, 0)
         return this.parkFor(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0), length)
       }
     }

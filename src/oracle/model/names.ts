@@ -147,6 +147,6 @@ function remove({ folder, name, node }: Found): void {
   dropNode(node)
 }
 
-/** True if an open file would lose its last name on a file system that has no place for such. */
+/** True if an open file would lose a name, or its last one, on a file system that then can't find it. */
 const losesOpenFile = (model: Model, { node }: Found): boolean =>
-  model.left.has('unlinked') && node?.type === 'file' && node.links === 1 && model.isOpen(node)
+  node?.type === 'file' && model.left.has(node.links === 1 ? 'unlinked' : 'otherNames') && model.isOpen(node)
