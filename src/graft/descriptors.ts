@@ -62,6 +62,16 @@ export function copiesOf(pid: Pid, file: Fd): RemoteFd[] {
   return [...linksOf(pid)].filter(([fd, link]) => link === text && isSame(pid, fd, file)).map(([fd]) => fd)
 }
 
+/** The descriptors of a process whose file is called so, as sockets by their number; none that may not be seen. */
+export function fdsCalled(pid: Pid, text: string): RemoteFd[] {
+  try {
+    return [...linksOf(pid)].filter(([, link]) => link === text).map(([fd]) => fd)
+  } catch (error) {
+    if (error instanceof GraftError) return []
+    throw error
+  }
+}
+
 /** As /proc/PID/fd shows it, `/dev/fuse`. */
 export const linkTextOf = (pid: Pid, fd: RemoteFd): string => linkText(`/proc/${pid}/fd/${fd}`)
 

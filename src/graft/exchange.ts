@@ -4,7 +4,7 @@ import { openSync } from 'node:fs'
 import { fuseFdsOf } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { epollEvent, epollOperations } from '../native/epoll.js'
-import { failedWith } from '../native/error.js'
+import { failedWith, SyscallError } from '../native/error.js'
 import { setNonblocking } from '../native/files.js'
 import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
@@ -26,29 +26,94 @@ export interface Exchanged {
 const MOST_PASSES = 10
 const O_CLOEXEC = 0o2000000
 
+/** Finds descriptors in a process that are to get another file; none in one that has ended. */
+export type Find = (pid: Pid) => RemoteFd[]
+
+/** The channels of a connection: dups, clones. */
+export const channelsOf =
+  (connection: number): Find =>
+  (pid) =>
+    fuseFdsOf(pid)
+      .filter((fuse) => fuse.connection === connection || fuse.connection === null)
+      .map(({ fd }) => fd)
+
 /**
- * Exchanges every descriptor of these processes that is a channel of the connection: dups, clones, and those that appear
- * meanwhile. `replacement` stays ours as well, and becomes blocking or non-blocking as the channel was.
- * @param pids all processes of the daemon
- * @throws GraftError; a process whose turn it was is as before, those before it have the replacement
- * @throws SyscallError as a call failed in the daemon
+ * Exchanges every descriptor that is found in the processes of a daemon, those included that appear meanwhile, and in
+ * processes that do: it is done when all have been looked through and none was found. `replacement` stays ours as well, and
+ * becomes blocking or non-blocking as the file before it was.
+ * @param family all processes of the daemon as they are now; looked up again after each pass
+ * @throws GraftError, `no-channel` if none was found; SyscallError as a call failed in the daemon. All is as before then
  */
-export function exchange(pids: readonly Pid[], connection: number, replacement: Fd): Exchanged {
-  const fds: { pid: Pid; fd: RemoteFd }[] = []
+export function exchange(family: () => readonly Pid[], find: Find, replacement: Fd): Exchanged {
+  const done: Done[] = []
   let stopUs = 0
-  for (let pass = 0; pass < MOST_PASSES; pass++) {
-    const left = pids.map((pid) => ({ pid, channels: channelsOf(pid, connection) }))
-    const pending = left.filter(({ channels }) => channels.length > 0)
-    const [first] = pids
-    if (pending.length === 0 && fds.length > 0) return { stopUs, fds }
-    if (pending.length === 0) throw new GraftError('no-channel', first ?? (0 as Pid))
-    for (const { pid, channels } of pending) {
-      const done = unlessEnded(() => exchangeFds(pid, channels, replacement))
-      stopUs = Math.max(stopUs, done?.stopUs ?? 0)
-      fds.push(...(done?.fds ?? []))
+  try {
+    for (let pass = 0; pass < MOST_PASSES; pass++) {
+      const pids = family()
+      const pending = pids.map((pid) => ({ pid, found: find(pid) })).filter(({ found }) => found.length > 0)
+      if (pending.length === 0 && done.length > 0) return { stopUs, fds: done.map(({ pid, fd }) => ({ pid, fd })) }
+      if (pending.length === 0) throw new GraftError('no-channel', pids[0] ?? (0 as Pid))
+      for (const { pid, found } of pending) stopUs = Math.max(stopUs, exchangeIn(pid, found, replacement, done))
     }
+    throw new GraftError('keeps-opening', done[0]?.pid ?? (0 as Pid))
+  } catch (error) {
+    for (const { pid, fd, previous } of done.toReversed()) putBack(pid, fd, previous)
+    throw error
+  } finally {
+    for (const { previous } of done) closeFd(previous)
   }
-  throw new GraftError('keeps-opening', fds[0]?.pid ?? (0 as Pid))
+}
+
+/** A descriptor that has another file now, and a copy of the one before. */
+interface Done {
+  readonly pid: Pid
+  readonly fd: RemoteFd
+  readonly previous: Fd
+}
+
+/** @returns how long the process stood still, in microseconds; 0 for one that has ended */
+function exchangeIn(pid: Pid, fds: readonly RemoteFd[], replacement: Fd, done: Done[]): number {
+  const copies: Done[] = []
+  try {
+    const exchanged = unlessEnded(() => {
+      for (const fd of fds) copies.push({ pid, fd, previous: copyOf(pid, fd) })
+      return exchangeFds(pid, fds, replacement)
+    })
+    if (exchanged) done.push(...copies.splice(0))
+    return exchanged?.stopUs ?? 0
+  } finally {
+    for (const { previous } of copies) closeFd(previous)
+  }
+}
+
+/** One that cannot be put back reads from a socket whose other end is closed, and ends. */
+function putBack(pid: Pid, fd: RemoteFd, previous: Fd): void {
+  try {
+    exchangeFds(pid, [fd], previous)
+  } catch (error) {
+    if (!(error instanceof GraftError || error instanceof SyscallError)) throw error
+  }
+}
+
+/** @throws GraftError `ended`, `no-right`, `no-channel` */
+function copyOf(pid: Pid, fd: RemoteFd): Fd {
+  let pidfd: Fd | undefined
+  try {
+    pidfd = pidfdOpen(pid)
+    return pidfdGetfd(pidfd, fd)
+  } catch (error) {
+    throw explained(error, pid)
+  } finally {
+    if (pidfd !== undefined) closeFd(pidfd)
+  }
+}
+
+/** What a failed look at a process says of it. */
+function explained(error: unknown, pid: Pid): unknown {
+  if (failedWith(error, 'ESRCH', 'ENOENT')) return new GraftError('ended', pid, undefined, { cause: error })
+  if (failedWith(error, 'EPERM', 'EACCES')) return new GraftError('no-right', pid, undefined, { cause: error })
+  if (failedWith(error, 'EBADF')) return new GraftError('no-channel', pid, undefined, { cause: error })
+  return error
 }
 
 /** A daemon that goes into the background has a process that ends just then. */
@@ -60,11 +125,6 @@ function unlessEnded<T>(action: () => T): T | null {
     throw error
   }
 }
-
-const channelsOf = (pid: Pid, connection: number): RemoteFd[] =>
-  fuseFdsOf(pid)
-    .filter((fuse) => fuse.connection === connection || fuse.connection === null)
-    .map(({ fd }) => fd)
 
 /**
  * Exchanges these descriptors of one process, all or none. It stands still as a whole only for that; what is needed before
@@ -158,9 +218,7 @@ function prepare(pid: Pid, fds: readonly RemoteFd[]): Target {
     return { pid, pidfd, memory, instruction, scratch: { address: 0 }, descriptors, sets, previous, opened }
   } catch (error) {
     for (const fd of opened) closeFd(fd)
-    if (failedWith(error, 'ESRCH', 'ENOENT')) throw new GraftError('ended', pid, undefined, { cause: error })
-    if (failedWith(error, 'EPERM', 'EACCES')) throw new GraftError('no-right', pid, undefined, { cause: error })
-    throw error
+    throw explained(error, pid)
   }
 }
 

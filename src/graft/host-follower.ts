@@ -1,7 +1,7 @@
 // A life's namespace has copies of the host's mounts. Where these are private, a copy stays when the host's mount is gone,
 // and with it the other daemon's connection, or a disk that is to be removed. So what goes on the host is unmounted in the
 // life's namespace too, unless the life uses it.
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, readlinkSync } from 'node:fs'
 import { executable } from '../elf/executable.js'
 import { startChild } from '../kernel/children.js'
 import { type Mount, readMounts } from '../kernel/mountinfo.js'
@@ -76,6 +76,8 @@ async function unmountIn(pid: Pid, mountpoints: readonly string[]): Promise<void
     return
   }
   try {
+    // A life that has just been started may still be in ours, where nothing is a copy.
+    if (readlinkSync(`/proc/self/fd/${namespace}`) === readlinkSync('/proc/self/ns/mnt')) return
     const child = startChild(executable('detach'), mountpoints, {
       argv0: 'keepmount-detach',
       cwd: '/',

@@ -19,6 +19,7 @@ import { endGraft, graft, prepareRelay, rejoin, respawnGrafted } from './graftin
 import { healWhenPossible } from './healing.js'
 import { killFamily } from './life.js'
 import type { Cause, ManagedMount } from './managed-mount.js'
+import { seekAgain } from './seeking.js'
 import type { Action, MachineEvent } from './transitions.js'
 import { findStray, unmountOurs } from './unmount.js'
 import { follow, rescan, suspectStock } from './watching.js'
@@ -117,7 +118,7 @@ export const actions = {
 
   graft(m, { decoy }) {
     if (!decoy) return
-    if (decoy.server !== m.leader?.pid && !follow(m, decoy.server)) return // its exit is on its way
+    if (decoy.server !== m.leader?.pid && !follow(m, decoy.server)) return seekAgain(m)
     graft(m, decoy)
     if (!m.graft) return
     ask(m)

@@ -1,15 +1,15 @@
 // Reviving a stock daemon: its next life starts in a mount namespace of its own and mounts a decoy, gets a relay in the
 // place of the decoy's channel, and in the end, when no id of an earlier life is in use, the mount's own channel.
 import type { ServedMount } from '../capture/find-mount.js'
-import { awaitDecoy } from '../graft/decoy.js'
+import { fdsCalled, linkTextOf } from '../graft/descriptors.js'
 import { GraftError } from '../graft/error.js'
-import { type Exchanged, exchange, exchangeFds } from '../graft/exchange.js'
+import { channelsOf, type Exchanged, exchange } from '../graft/exchange.js'
 import { HostFollower } from '../graft/host-follower.js'
 import { launchIsolated, mountpointsOf } from '../graft/isolated-launch.js'
 import { warmUp } from '../graft/warm-up.js'
 import { readMounts } from '../kernel/mountinfo.js'
 import { closeFd } from '../native/descriptor.js'
-import type { Fd, Pid } from '../native/types.js'
+import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { Relay, relaySockets } from '../relay/index.js'
 import { settle } from '../settle/settle.js'
 import { beginLife } from './beginning.js'
@@ -18,12 +18,13 @@ import { tenths } from './events.js'
 import { healWhenPossible } from './healing.js'
 import { daemonFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
+import { bringUp, DYING_MS, notGrafted } from './seeking.js'
 
 /** A life that is served through a relay. */
 export interface Graft {
   readonly relay: Relay
-  /** Where the daemon has the relay's socket. */
-  readonly fds: Exchanged['fds']
+  /** What procfs calls the daemon's end of the relay, `socket:[…]`: who has it open serves. */
+  readonly socket: string
   readonly stopUs: number
   /** The kernel's side, the relay's own: for holders that are all gone. */
   readonly channel: Fd
@@ -61,46 +62,24 @@ export function respawnGrafted(m: ManagedMount): void {
   void bringUp(m, launched)
 }
 
-async function bringUp(m: ManagedMount, { pid, isolated, go }: ReturnType<typeof launchIsolated>): Promise<void> {
-  const number = m.number
-  m.giveUpLife = new AbortController()
-  const { signal } = m.giveUpLife
-  try {
-    await isolated
-    go()
-    const family = () => daemonFamily(m.helpers(), null)
-    const mountpoint = m.mount?.mountpoint ?? null
-    const decoy = await awaitDecoy({ pid, family, mountpoint, watcher: m.watcher, signal })
-    if (m.number === number) m.dispatch('decoy_ready', { decoy })
-  } catch (error) {
-    if (m.number === number && !signal.aborted) refuse(m, error)
-  }
-}
-
-/** A life that cannot be grafted, with the reason. One that has ended tells so itself. */
-function refuse(m: ManagedMount, error: unknown): void {
-  if (!m.life || m.life.endsWithin(DYING_MS)) return
-  if (!(error instanceof GraftError)) return m.fail(error)
-  if (error.reason !== 'ended') m.dispatch('refused', { reason: 'not-graftable', detail: error.message })
-}
-
 /** Puts the relay between the kernel and the life. */
 export function graft(m: ManagedMount, decoy: ServedMount): void {
   const channel = takeChannel(m)
   if (channel === null || !m.mount || !m.relay) return m.dispatch('channel_lost')
   const { ours, theirs } = relaySockets()
+  const socket = linkTextOf(process.pid as Pid, theirs as number as RemoteFd)
   let exchanged: Exchanged
   try {
-    exchanged = exchange(daemonFamily(m.helpers(), null), decoy.connection, theirs)
+    exchanged = exchange(() => daemonFamily(m.helpers(), null), channelsOf(decoy.connection), theirs)
   } catch (error) {
     closeFd(ours)
     closeFd(channel)
-    return refuse(m, error)
+    return notGrafted(m, error)
   } finally {
     closeFd(theirs)
   }
   const { relay } = m
-  m.graft = { relay, channel, fds: exchanged.fds, stopUs: exchanged.stopUs, since: performance.now() }
+  m.graft = { relay, channel, socket, stopUs: exchanged.stopUs, since: performance.now() }
   const { mountpoint, device } = m.mount
   relay.start({ channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m) }).catch(() => {}) // its end is told by `ended`
   void relay.ended.then((end) => {
@@ -112,8 +91,8 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
 
 /** Takes the relay of a life away. What it has read and not answered is settled before the next one. */
 export function endGraft(m: ManagedMount): void {
-  m.giveUpLife?.abort()
-  m.giveUpLife = null
+  m.seeking?.end()
+  m.seeking = null
   m.follower = null
   const { graft } = m
   m.graft = null
@@ -129,8 +108,6 @@ export function endRelay(m: ManagedMount): void {
   if (relay) m.closing = Promise.all([m.closing, relay.dispose()])
 }
 
-/** How long a process that has been killed may take to be gone. */
-const DYING_MS = 200
 /** The relay is paused and has nothing in hand: the daemon gets the channel itself. */
 export function rejoin(m: ManagedMount): void {
   const { graft } = m
@@ -138,10 +115,8 @@ export function rejoin(m: ManagedMount): void {
   if (!graft || channel === null) return m.dispatch('channel_lost')
   let stopUs = 0
   try {
-    for (const pid of new Set(graft.fds.map((each) => each.pid))) {
-      const fds = graft.fds.filter((each) => each.pid === pid).map(({ fd }) => fd)
-      stopUs = Math.max(stopUs, exchangeFds(pid, fds, channel).stopUs)
-    }
+    const sockets = (pid: Pid) => fdsCalled(pid, graft.socket)
+    stopUs = exchange(() => daemonFamily(m.helpers(), null), sockets, channel).stopUs
   } catch (error) {
     // The life has either ended, which is told elsewhere, or goes on behind the relay.
     if (!(error instanceof GraftError) && !m.life?.endsWithin(DYING_MS)) throw error

@@ -61,9 +61,13 @@ export class Life {
  * so those that forked away are among them; of an adopted daemon, `leader` and what descends from it.
  */
 export function daemonFamily(helpers: ReadonlySet<number>, leader: Pid | null): Pid[] {
-  const ours = childrenOf('self').filter((pid) => !helpers.has(pid))
-  const roots = leader === null || ours.includes(leader) ? ours : [leader, ...ours]
-  return [...new Set(roots.flatMap(familyOf))]
+  const family = new Set<Pid>(leader === null ? [] : familyOf(leader))
+  for (;;) {
+    // A process whose parent ends while we look becomes our child behind our back.
+    const fresh = childrenOf('self').filter((pid) => !helpers.has(pid) && !family.has(pid))
+    if (fresh.length === 0) return [...family]
+    for (const pid of fresh.flatMap(familyOf)) family.add(pid)
+  }
 }
 
 /** Kills what is left of a dead life and waits until it is gone, so that two lives never serve one channel. */

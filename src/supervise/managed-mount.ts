@@ -22,6 +22,7 @@ import { endRelay, type Graft } from './grafting.js'
 import type { Life } from './life.js'
 import type { MountOptions } from './options.js'
 import type { Healing } from './relayed.js'
+import type { Seeking } from './seeking.js'
 import { Timers } from './timers.js'
 import { type MachineEvent, type State, transitions } from './transitions.js'
 import { channelOfDaemon, holderDied, holderReplaced, mountTableChanged } from './watching.js'
@@ -78,8 +79,8 @@ export class ManagedMount {
   relay: Relay | null = null
   /** Keeps the mount namespace of a grafted life as the host's. */
   follower: HostFollower | null = null
-  /** Ends the waiting for a decoy. */
-  giveUpLife: AbortController | null = null
+  /** While a grafted life lives. */
+  seeking: Seeking | null = null
   /** Settles when relays that are to end have ended: until then they may read the channel. */
   closing: Promise<unknown> = Promise.resolve()
   /** Restarts since the mount was last stable. */

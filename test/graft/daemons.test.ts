@@ -54,7 +54,7 @@ for (const name of stockNames) {
         [],
         'it has no channel any more',
       )
-      t.equal(await isAbandoned(decoy, AbortSignal.timeout(10_000)), true, 'nor has anyone else')
+      t.equal(await isAbandoned(decoy.mount, life.namespace, AbortSignal.timeout(10_000)), true, 'nor has anyone else')
       for (let i = 0; i < 20; i++) {
         t.same(life.ask('STATFS'), { length: 96, error: 0 })
         t.same(life.ask('GETATTR'), { length: 120, error: 0 })
@@ -68,6 +68,7 @@ for (const name of stockNames) {
       t.equal(await prober.answer, 0, 'it serves the old mount')
 
       await family.kill()
+      life.namespace.close()
       await until(() => !connectionExists(decoy.connection), 'the end of the decoy')
     },
   )

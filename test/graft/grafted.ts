@@ -5,8 +5,9 @@ import type { Test } from 'tap'
 import type { ServedMount } from '../../src/capture/find-mount.js'
 import { channelFdsOf, takeFd } from '../../src/capture/take-channels.js'
 import { awaitDecoy } from '../../src/graft/decoy.js'
-import { type Exchanged, exchange } from '../../src/graft/exchange.js'
+import { channelsOf, type Exchanged, exchange } from '../../src/graft/exchange.js'
 import { launchIsolated, mountpointsOf } from '../../src/graft/isolated-launch.js'
+import { Namespace } from '../../src/graft/namespace.js'
 import { waitingRequests } from '../../src/kernel/connection.js'
 import { connectionOf, type Mount, readMounts } from '../../src/kernel/mountinfo.js'
 import { childrenOf, familyOf, startTimeOf } from '../../src/kernel/process.js'
@@ -105,6 +106,7 @@ export class Grafted {
     readonly family: Family,
     readonly pid: Pid,
     readonly decoy: ServedMount,
+    readonly namespace: Namespace,
   ) {
     const pair = socketpair('seqpacket')
     t.teardown(() => pair.forEach(closeFd))
@@ -129,20 +131,23 @@ export class Grafted {
     })
     nodeReaps.add(launched.pid)
     await launched.isolated
+    const namespace = Namespace.of(launched.pid)
+    t.teardown(() => namespace.close())
     launched.go()
     const decoy = await awaitDecoy({
       pid: launched.pid,
+      namespace,
       family: () => family.now(),
       mountpoint: place.mount,
       watcher,
       signal: AbortSignal.timeout(DEADLINE),
     })
-    return new Grafted(t, old, family, launched.pid, decoy)
+    return new Grafted(t, old, family, launched.pid, decoy, namespace)
   }
 
   /** Puts the socket in the place of its channel. */
   graft(): Exchanged {
-    return exchange(this.family.now(), this.decoy.connection, this.theirs)
+    return exchange(() => this.family.now(), channelsOf(this.decoy.connection), this.theirs)
   }
 
   /** Sends a request to the daemon and returns the length and error of its reply. */

@@ -3,8 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { serversAmong } from '../../src/capture/find-mount.js'
 import { channelFdsOf, takeFd } from '../../src/capture/take-channels.js'
 import { awaitDecoy } from '../../src/graft/decoy.js'
-import { type Exchanged, exchange, exchangeFds } from '../../src/graft/exchange.js'
+import { channelsOf, type Exchanged, exchange, exchangeFds } from '../../src/graft/exchange.js'
 import { launchIsolated, mountpointsOf } from '../../src/graft/isolated-launch.js'
+import { Namespace } from '../../src/graft/namespace.js'
 import { connectionOf, type Mount, readMounts } from '../../src/kernel/mountinfo.js'
 import { familyOf } from '../../src/kernel/process.js'
 import { closeFd } from '../../src/native/descriptor.js'
@@ -88,17 +89,20 @@ export class Revived {
     })
     this.daemon = launched.child
     await launched.isolated
+    const namespace = Namespace.of(launched.pid)
     launched.go()
     const family = () => familyOf(launched.pid)
     const decoy = await awaitDecoy({
       pid: launched.pid,
+      namespace,
       family,
       mountpoint: this.place.mount,
       watcher: this.watcher,
       signal: AbortSignal.timeout(DEADLINE),
     })
+    namespace.close()
     const { ours, theirs } = relaySockets()
-    this.exchanged = exchange(family(), decoy.connection, theirs)
+    this.exchanged = exchange(family, channelsOf(decoy.connection), theirs)
     closeFd(theirs)
     this.life++
     this.relay = relay

@@ -1,9 +1,11 @@
 // Daemons that fork into the background: the process that was started ends, and another one serves.
-import { existsSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { argvOf } from '../../src/kernel/process.js'
+import { argvOf, childrenOf, startTimeOf } from '../../src/kernel/process.js'
 import type { Pid } from '../../src/native/types.js'
+import { builtExample, noExamples } from '../fixtures/compiled.js'
+import { until } from '../fixtures/deadline.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
 import { placeFor } from '../fixtures/place.js'
 
@@ -52,6 +54,34 @@ t.test(
     t.equal(argvOf(managed.daemon as Pid)[0], 'bindfs')
     await managed.crash()
     t.equal((await managed.stop()).code, 0)
+    t.strictSame(place.leftovers(), [])
+  },
+)
+
+t.test(
+  'the process that was started may end after its child has been grafted, and both may have had the channel',
+  { timeout: 60_000, skip: process.getuid?.() !== 0 ? 'needs root' : noExamples },
+  async (t) => {
+    const place = placeFor(t)
+    writeFileSync(join(place.source, 'file'), 'x')
+    const program = builtExample('passthrough_ll', 'lingering-parent')
+    const managed = await Managed.serving(place, {
+      daemon: [program, '-o', `source=${place.source}`, place.mount],
+      options: [...unlimited, '--revive', 'graft'],
+    })
+    const file = openSync(join(place.mount, 'file'), 'r')
+    await managed.crash()
+    const parent = managed.daemon as Pid
+    const [child = 0] = childrenOf(parent)
+    t.equal((await managed.status()).state, 'healing')
+    process.kill(parent, 'SIGUSR1')
+    await until(() => startTimeOf(parent) === null, 'the end of the parent')
+    t.equal(readFileSync(join(place.mount, 'file'), 'utf8'), 'x', 'its child goes on')
+    closeSync(file)
+    t.match(await managed.event('healed'), { daemon_pid: child, life: 2 }, 'and gets the channel')
+    t.equal(readFileSync(join(place.mount, 'file'), 'utf8'), 'x')
+    t.equal(managed.log.all('crashed').length, 1)
+    await managed.stop()
     t.strictSame(place.leftovers(), [])
   },
 )

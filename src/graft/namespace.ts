@@ -1,0 +1,69 @@
+// The mount namespace of a life, kept open: it can be looked at and reached into whichever of the life's processes end.
+import { closeSync, openSync, readSync } from 'node:fs'
+import { type Mount, parseMountinfo } from '../kernel/mountinfo.js'
+import { failedWith } from '../native/error.js'
+import { openFlags } from '../native/open-flags.js'
+import { pollEvents } from '../native/poll.js'
+import type { Pid } from '../native/types.js'
+import type { Unwatch, Watcher } from '../native/watch.js'
+import { GraftError } from './error.js'
+
+const { O_PATH, O_DIRECTORY, O_CLOEXEC } = openFlags
+const CHUNK = 65_536
+
+export class Namespace {
+  private isOpen = true
+
+  private constructor(
+    private readonly table: number,
+    private readonly root: number,
+  ) {}
+
+  /** That of a process; as long as it is open, its mounts live on. The caller closes it. @throws GraftError `ended` */
+  static of(pid: Pid): Namespace {
+    const opened: number[] = []
+    const opening = (path: string, flags: number): number => {
+      const fd = openSync(path, flags)
+      opened.push(fd)
+      return fd
+    }
+    try {
+      const root = opening(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC)
+      return new Namespace(opening(`/proc/${pid}/mountinfo`, O_CLOEXEC), root)
+    } catch (error) {
+      for (const fd of opened) closeSync(fd)
+      if (!failedWith(error, 'ENOENT', 'ESRCH', 'EINVAL')) throw error
+      throw new GraftError('ended', pid, undefined, { cause: error })
+    }
+  }
+
+  /** Its mounts, in the order they were made; touches none of them. */
+  mounts(): Mount[] {
+    const chunks: Buffer[] = []
+    for (let position = 0; ; ) {
+      const chunk = Buffer.alloc(CHUNK)
+      const length = readSync(this.table, chunk, 0, CHUNK, position)
+      if (length === 0) return parseMountinfo(Buffer.concat(chunks).toString('utf8'))
+      chunks.push(chunk.subarray(0, length))
+      position += length
+    }
+  }
+
+  /** Calls `notify` each time its mounts have changed since it was opened, or since the last time. */
+  watch(watcher: Watcher, notify: () => void): Unwatch {
+    return watcher.watch(this.table, pollEvents.POLLPRI, notify)
+  }
+
+  /** A path by which any process with rights over us finds what is there at `path`. */
+  reach(path: string): string {
+    return `/proc/${process.pid}/fd/${this.root}${path}`
+  }
+
+  /** May be called again. */
+  close(): void {
+    if (!this.isOpen) return
+    this.isOpen = false
+    closeSync(this.table)
+    closeSync(this.root)
+  }
+}

@@ -1,0 +1,74 @@
+// From the start of a grafted life to its decoy. As long as a life lives and is not grafted, somebody waits here for it: what
+// fails because a process has just ended is tried again with those that are left, and the end of the life ends the waiting.
+import { awaitDecoy } from '../graft/decoy.js'
+import { GraftError } from '../graft/error.js'
+import type { IsolatedLaunched } from '../graft/isolated-launch.js'
+import { Namespace } from '../graft/namespace.js'
+import { daemonFamily } from './life.js'
+import type { ManagedMount } from './managed-mount.js'
+
+/** The wait for the decoy of one life. */
+export interface Seeking {
+  readonly pid: IsolatedLaunched['pid']
+  readonly namespace: Namespace
+  /** Comes when the life is over. */
+  readonly signal: AbortSignal
+  readonly end: () => void
+}
+
+/** Lets an isolated life begin, and waits for its decoy. */
+export async function bringUp(m: ManagedMount, { pid, isolated, go }: IsolatedLaunched): Promise<void> {
+  const number = m.number
+  try {
+    await isolated
+    if (m.number !== number || m.leader?.pid !== pid) return
+    const namespace = Namespace.of(pid)
+    const over = new AbortController()
+    const end = () => {
+      over.abort()
+      namespace.close()
+    }
+    m.seeking = { pid, namespace, signal: over.signal, end }
+    go()
+  } catch (error) {
+    // One that has ended before tells so itself.
+    if (m.number === number && m.life && !hasEnded(error) && !m.life.endsWithin(DYING_MS)) refuse(m, error)
+    return
+  }
+  await seek(m, m.seeking)
+}
+
+async function seek(m: ManagedMount, { pid, namespace, signal }: Seeking): Promise<void> {
+  const family = () => daemonFamily(m.helpers(), null)
+  const mountpoint = m.mount?.mountpoint ?? null
+  try {
+    const decoy = await awaitDecoy({ pid, namespace, family, mountpoint, watcher: m.watcher, signal })
+    if (!signal.aborted) m.dispatch('decoy_ready', { decoy })
+  } catch (error) {
+    if (!signal.aborted) notGrafted(m, error)
+  }
+}
+
+/** Waits on: who had the channel has ended, and perhaps given it to another before. */
+export function seekAgain(m: ManagedMount): void {
+  const { seeking } = m
+  if (seeking) setImmediate(() => seeking.signal.aborted || void seek(m, seeking))
+}
+
+/** A life whose decoy could not be had or exchanged. */
+export function notGrafted(m: ManagedMount, error: unknown): void {
+  if (hasEnded(error) || m.life?.endsWithin(DYING_MS)) seekAgain(m)
+  else refuse(m, error)
+}
+
+/** It cannot be grafted, for the reason given. */
+function refuse(m: ManagedMount, error: unknown): void {
+  if (error instanceof GraftError) m.dispatch('refused', { reason: 'not-graftable', detail: error.message })
+  else m.fail(error)
+}
+
+const hasEnded = (error: unknown): boolean =>
+  error instanceof GraftError && (error.reason === 'ended' || error.reason === 'no-channel')
+
+/** How long a process that has been killed may take to be gone. */
+export const DYING_MS = 200
