@@ -31,12 +31,34 @@ export function namesIn(daemon: Daemon, low: number, high: number): Buffer[] | n
   return end < 0 ? null : names
 }
 
+/** What an offset of an earlier life means in a folder that was opened again. */
+export interface Reached {
+  /** An entry has this offset. */
+  readonly found: boolean
+  /** Offsets are places in the listing, which all move when a name before them comes or goes; or else names of entries. */
+  readonly byPlace: boolean
+}
+
 /**
  * Reads an open folder from its beginning to the entry that has this offset, so that the daemon knows where it is. Where
  * no entry has it, the whole folder has been read.
  */
-export function readUpTo(daemon: Daemon, low: number, high: number, fh: bigint, offset: bigint): void {
-  walk(daemon, low, high, fh, (at) => at === offset)
+export function readUpTo(daemon: Daemon, low: number, high: number, fh: bigint, offset: bigint): Reached {
+  // Counted, as by go-fuse and libfuse 3, or added up of what each entry takes in an answer, as by libfuse 2.
+  let count = 0n
+  let bytes = 0n
+  let isCounted = true
+  let isAddedUp = true
+  let found = false
+  walk(daemon, low, high, fh, (at, name) => {
+    count++
+    bytes += BigInt((dirent.$size + name.length + 7) & ~7)
+    isCounted &&= at === count
+    isAddedUp &&= at === bytes
+    found = at === offset
+    return found
+  })
+  return { found, byPlace: isCounted || isAddedUp }
 }
 
 /** Visits the entries until `visit` says true. A negative errno if that failed. */

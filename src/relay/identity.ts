@@ -9,6 +9,8 @@ export interface Known {
   readonly mode: number
   readonly ino: bigint
   readonly links: number
+  /** Nanoseconds since the epoch. */
+  readonly mtime: bigint
 }
 
 /** A file of the new life; it counts one lookup more. */

@@ -1,6 +1,7 @@
 // Handles of an earlier life: opened again when they are used first, the way the request needs it.
 import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE } from '../fuse/message.js'
+import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { openFlags } from '../native/open-flags.js'
 import { readUpTo } from './directory.js'
 import type { Access } from './rules.js'
@@ -13,6 +14,8 @@ const ONCE = O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY
 const accessFlags = { read: 0, write: 1, both: 2 } as const satisfies Record<Access, number>
 const readIn = layout('fuse_read_in')
 const releaseIn = layout('fuse_release_in')
+const attrOut = layout('fuse_attr_out')
+const getattrBody = Buffer.alloc(layout('fuse_getattr_in').$size)
 
 const ENOENT = 2
 const ENOSYS = 38
@@ -53,14 +56,36 @@ export class Reopening {
     return error
   }
 
-  /** Brings a reopened folder to the offset that the READDIR in `view` asks for. @throws Ended */
+  /**
+   * Brings a reopened folder to the offset that the READDIR in `view` asks for. Where an offset is a place in the listing
+   * and the folder is not what it was, what has been read of it can't be told: it is read from its beginning again, since
+   * a name that comes twice does less harm than one that never comes.
+   * @throws Ended
+   */
   prime(node: number, handle: number, view: DataView): void {
-    const { nodes, handles, daemon } = this.translator
+    const { nodes, handles, daemon, surroundings } = this.translator
     handles.primed[handle] = 1
-    const offset = readIn.offset.get(view, 40)
+    const offset = readIn.offset.get(view, IN_HEADER_SIZE)
     if (offset === 0n) return
     const fh = (BigInt(handles.daemonHigh[handle] ?? 0) << 32n) | BigInt(handles.daemonLow[handle] ?? 0)
-    readUpTo(daemon, nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0, fh, offset)
+    const { found, byPlace } = readUpTo(daemon, nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0, fh, offset)
+    if (!byPlace || (found && !this.hasChanged(node))) return
+    surroundings.report('a folder that was half read has changed and is read from its beginning again')
+    readIn.offset.set(view, IN_HEADER_SIZE, 0n)
+  }
+
+  /** True if the folder has been changed since the kernel last looked at it in an earlier life. @throws Ended */
+  private hasChanged(node: number): boolean {
+    const { nodes, stale, daemon } = this.translator
+    const before = stale.modified(nodes.kernelLow[node] ?? 0, nodes.kernelHigh[node] ?? 0)
+    if (before === undefined) return false
+    const size = daemon.ask('GETATTR', nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0, getattrBody)
+    if (size < OUT_HEADER_SIZE + attrOut.$size) return false
+    const { mtime, mtimensec } = attrOut.attr
+    return (
+      before !==
+      mtime.get(daemon.answer, OUT_HEADER_SIZE) * 1_000_000_000n + BigInt(mtimensec.get(daemon.answer, OUT_HEADER_SIZE))
+    )
   }
 
   /** A handle of the node without O_APPEND, for one request; -1 if there is none. The caller closes it. @throws Ended */

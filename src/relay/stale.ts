@@ -6,6 +6,8 @@ import type { Answer, ResolverLine } from './resolver-line.js'
 import type { Translator } from './translator.js'
 
 const header = layout('fuse_in_header')
+const S_IFMT = 0o170000
+const S_IFDIR = 0o040000
 
 /** A nodeid that something holds on to, as the scan of processes found it. */
 export interface PinnedNode {
@@ -42,6 +44,8 @@ export class Stale {
   readonly lost = new Map<string, { low: number; high: number }>()
   /** Names that a daemon gave to unlinked open files, to be removed when the kernel forgets them. By kernel's id. */
   private readonly hidden = new Map<string, Buffer[]>()
+  /** When folders were changed last, as far as the kernel knew before this life, in nanoseconds. By kernel's id. */
+  private readonly folders = new Map<string, bigint>()
   private readonly generations = [0]
   /** Questions for when no rename is under way. */
   private delayed: (() => void)[] = []
@@ -141,6 +145,11 @@ export class Stale {
     this.let(null)
   }
 
+  /** When this folder was changed last, as far as the kernel knew before this life; undefined if that is not known. */
+  modified(low: number, high: number): bigint | undefined {
+    return this.folders.get(keyOf(low, high))
+  }
+
   /** The kernel forgot a nodeid that this life knows nothing of. */
   forgotten(low: number, high: number): void {
     if (this.lost.size > 0) this.lost.delete(keyOf(low, high))
@@ -148,8 +157,10 @@ export class Stale {
 
   /** The kernel forgot lookups of a nodeid; if it holds it no more, what was hidden for its sake goes. @throws Ended */
   left(low: number, high: number): void {
-    if (this.hidden.size === 0 || !this.translator || this.translator.nodes.ofKernel(low, high) >= 0) return
+    if (this.hidden.size + this.folders.size === 0 || !this.translator) return
+    if (this.translator.nodes.ofKernel(low, high) >= 0) return
     const key = keyOf(low, high)
+    this.folders.delete(key)
     const names = this.hidden.get(key)
     if (!names) return
     this.hidden.delete(key)
@@ -206,6 +217,7 @@ export class Stale {
       translator.nodes.adopt(query.low, query.high, found.low, found.high, generation)
     else translator.daemon.forget(found.low, found.high, 1)
     if (found.hidden) this.hidden.set(key, found.hidden)
+    if (known && (known.mode & S_IFMT) === S_IFDIR) this.folders.set(key, known.mtime)
     this.settled(key, query)
   }
 

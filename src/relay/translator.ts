@@ -17,6 +17,7 @@ import { Pending } from './pending.js'
 import { Reopening } from './reopening.js'
 import { settleResent } from './resent.js'
 import { type Shape, shapes } from './shapes.js'
+import { SpanningCalls } from './spanning-calls.js'
 import type { Stale } from './stale.js'
 import type { Wire } from './wire.js'
 
@@ -84,6 +85,7 @@ export class Translator {
   /** The length of a request in `wire.request` for which the daemon's queue had no room; 0 if there is none. */
   unsent = 0
   private readonly short = allocate(OUT_HEADER_SIZE + layout('fuse_open_out').$size)
+  readonly spanning = new SpanningCalls()
   private readonly late: { low: number; high: number; count: number }[] = []
 
   constructor(
@@ -116,10 +118,14 @@ export class Translator {
     if (opcode === BATCH_FORGET) return this.forgetMany(length)
     if (opcode === INTERRUPT) return this.interrupt(length)
     if (opcode === INIT) return this.refuse(low, high, EIO)
-    if (this.resolverPid !== 0 && inHeader.pid.get(view, 0) === this.resolverPid) {
+    const tid = inHeader.pid.get(view, 0)
+    if (this.resolverPid !== 0 && tid === this.resolverPid) {
       if (opcode === OPENDIR) return this.openForResolver(low, high)
-    } else if (this.isReserved && !this.isSearch(opcode, length))
-      return this.stale.park(this.wire.request.bytes, length)
+    } else {
+      this.spanning.meet(tid, resent)
+      if (this.isReserved && !this.isSearch(opcode, length)) return this.stale.park(this.wire.request.bytes, length)
+      if (this.spanning.beginsAnew(opcode, tid, resent)) return this.refuse(low, high, ESTALE)
+    }
 
     // First all ids are looked for, and only then the request is changed: a parked one has to stay as it was.
     let node = 0

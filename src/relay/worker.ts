@@ -149,6 +149,7 @@ class Serving {
     }
     if (ready & ends.writable) translator.sendUnsent()
     if (ready & ends.resolver) this.line.receive()
+    if (isFree && !this.isPaused && (ready & ends.channel) === 0 && !translator.isReserved) translator.spanning.end()
     if (ready & ends.channel && translator.unsent === 0) {
       const length = wire.readRequest()
       if (length > 0) translator.fromKernel(length)
