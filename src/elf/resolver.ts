@@ -5,7 +5,8 @@
 //
 //   question: | u32 op | 0          | u64 token | argument …                              from 16 on
 //   answer:   | u32 op | i32 result | u64 token | … struct statx at 48 | path at 304 …    cut at 16 where there is no path
-import { address, at, type Program } from './program.js'
+//   of READ:  | u32 op | i32 result | u64 token | the file …
+import { address, at, frame, type Program } from './program.js'
 
 export const resolverQuestions = {
   /** Opens the mount's root, whose path is the argument, and answers with what it is; its own path there is `/`. */
@@ -18,6 +19,10 @@ export const resolverQuestions = {
   CLOSE: 4,
   /** Writes the argument to fd 1, which is the channel then: a notification. */
   NOTIFY: 5,
+  /** The argument is the path of a file of procfs; the answer carries what is in it from 16 on. */
+  READ: 6,
+  /** The argument is a path, links followed; the answer carries its struct file_handle where that of READ has the file. */
+  HANDLE: 7,
   /**
    * Asks whether anything uses the mount whose path is the argument, but that it is mounted: -EAGAIN if nothing does,
    * -EBUSY if something does. Source: umount(2), MNT_EXPIRE. The mark that this leaves is taken away by using the mount:
@@ -35,6 +40,9 @@ const { argument, result, statx, path } = resolverMessage
 const HEADER_SIZE = argument
 const STATX_SIZE = path - statx
 const PATH_MAX = 4096
+const PART = 0x1_0000
+const HANDLE_ROOM = 128
+const AT_SYMLINK_FOLLOW = 0x400
 /** The number that each file gets in its turn, so that the name of its link is known beforehand. */
 const TURN = 9
 const SIGKILL = 9
@@ -81,6 +89,8 @@ export const resolver: Program = {
     ['if', 'op', '==', resolverQuestions.PURGE, 'purge'],
     ['if', 'op', '==', resolverQuestions.CLOSE, 'close'],
     ['if', 'op', '==', resolverQuestions.NOTIFY, 'notify'],
+    ['if', 'op', '==', resolverQuestions.READ, 'read'],
+    ['if', 'op', '==', resolverQuestions.HANDLE, 'handle'],
     ['if', 'op', '==', resolverQuestions.USE, 'use'],
     ['move', 'fd', -ENOSYS],
     ['goto', 'answer'],
@@ -152,6 +162,52 @@ export const resolver: Program = {
     ['add', 'size', -HEADER_SIZE],
     ['call', 'write', 1, 'cursor', 'size'],
     ['move', 'fd', 'result'],
+
+    ['goto', 'answer'],
+
+    ['label', 'read'],
+    ['call', 'openat', AT_FDCWD, 'cursor', O_CLOEXEC, 0],
+    ['move', 'fd', 'result'],
+    ['if', 'fd', '<', 0, 'answer'],
+    // Up to the last place where a part has room.
+    ['move', 'op', RESOLVER_MESSAGE_SIZE - PART],
+    ['add', 'op', 'buffer'],
+    ['label', 'part'],
+    ['if', 'op', '<', 'cursor', 'whole'],
+    ['call', 'read', 'fd', 'cursor', PART],
+    ['move', 'size', 'result'],
+    ['if', 'size', '<=', 0, 'whole'],
+    ['add', 'cursor', 'size'],
+    ['goto', 'part'],
+    ['label', 'whole'],
+    ['call', 'close', 'fd'],
+    ['move', 'size', 'buffer'],
+    ['negate', 'size'],
+    ['add', 'size', 'cursor'],
+    ['move', 'fd', 0],
+    ['goto', 'send'],
+
+    ['label', 'handle'],
+    ['move', 'op', HEADER_SIZE + PATH_MAX],
+    ['add', 'op', 'buffer'],
+    ['store', 4, at('op'), HANDLE_ROOM],
+    ['call', 'name_to_handle_at', AT_FDCWD, 'cursor', 'op', frame(0), AT_SYMLINK_FOLLOW],
+    ['move', 'fd', 'result'],
+    ['if', 'fd', '<', 0, 'answer'],
+    // Not longer than what this kind of mount has: a type, and three words.
+    ['load', 'root', 8, at('op')],
+    ['store', 8, at('cursor'), 'root'],
+    ['add', 'op', 8],
+    ['add', 'cursor', 8],
+    ['load', 'root', 8, at('op')],
+    ['store', 8, at('cursor'), 'root'],
+    ['add', 'op', 8],
+    ['add', 'cursor', 8],
+    ['load', 'root', 4, at('op')],
+    ['store', 4, at('cursor'), 'root'],
+    ['move', 'root', -1],
+    ['move', 'size', HEADER_SIZE + 20],
+    ['goto', 'send'],
 
     ['label', 'answer'],
     ['move', 'size', HEADER_SIZE],

@@ -1,7 +1,7 @@
 // The way back to the channel, as far as it is the relay's: the kernel must use no id that is not the daemon's own. What it
 // has merely cached it is made to forget; who holds on to files is looked for in procfs, and whether anybody is left over
 // whom procfs does not show, the kernel is asked itself.
-import { filesInFlight, isStill, type Pin } from './pins.js'
+import { filesInFlight, type Pin } from './pins.js'
 import type { Step } from './protocol.js'
 
 /** Why a mount stays behind its relay for now. */
@@ -12,12 +12,12 @@ export interface Kept {
 }
 /** What a heal needs of the relay. */
 export interface Patient {
-  /** The mount's device number. */
-  readonly device: string
   /** What a step of the relay's thread gave: 0 or more, or a negative errno. */
   readonly step: (kind: Step) => Promise<number>
   /** All who hold on to files of the mount. */
   readonly pins: () => Pin[]
+  /** True if what was found then is certainly there still. */
+  readonly isStill: (pin: Pin) => boolean
 }
 
 /**
@@ -26,8 +26,8 @@ export interface Patient {
  * @param last why not, when it was tried last: if that is so still, a look at all of procfs would be in vain
  * @returns null if it came, else why not
  */
-export async function heal({ device, step, pins }: Patient, last: Kept | null = null): Promise<Kept | null> {
-  if (last?.pins.some((pin) => isStill(pin, device))) return last
+export async function heal({ step, pins, isStill }: Patient, last: Kept | null = null): Promise<Kept | null> {
+  if (last?.pins.some(isStill)) return last
   const use = await step('use')
   if (use === -EBUSY && last?.reason === 'unseen') return last
   if (use !== -EAGAIN) {

@@ -8,8 +8,8 @@ import { socketpair } from '../native/socket.js'
 import { syscall } from '../native/syscall.js'
 import type { Fd } from '../native/types.js'
 import { Companion } from './companion.js'
-import { heal, type Kept, obstaclesAmong } from './heal.js'
-import { type Pin, pinsOf } from './pins.js'
+import { heal, type Kept, obstaclesAmong, type Patient } from './heal.js'
+import { isStill, type Pin, pinsOf } from './pins.js'
 import { type Command, type Message, SHARED_SIZE, type Step, shared, type WorkerData } from './protocol.js'
 import { enlarge } from './wire.js'
 
@@ -73,6 +73,9 @@ export class Relay {
   private readonly control = syscall('eventfd2', 'a relay', 0, EFD_CLOEXEC | EFD_NONBLOCK) as Fd
   private resolver: Companion | null = null
   private notifier: Companion | null = null
+  /** Looks at mappings; see looking.ts. */
+  private looker: Companion | null = null
+  private isScanning = false
   private readonly worker: Worker
   private options: RelayOptions | null = null
   private readonly answers = new Map<number, (result: number) => void>()
@@ -101,6 +104,7 @@ export class Relay {
     this.gone = new Promise((resolve) => {
       this.worker.once('exit', () => {
         this.isDisposed = true
+        this.isScanning = false
         process.off('exit', this.endAtExit)
         this.finish({ by: 'error', error: new Error('the thread of the relay ended') })
         closeFd(this.control)
@@ -134,7 +138,8 @@ export class Relay {
 
   /** Looks for what is pinned already, while the next life is still being started. */
   scan(device: string, excludePids: readonly number[]): void {
-    this.command({ kind: 'scan', device, excludePids })
+    this.isScanning = true
+    this.command({ kind: 'scan', device, excludePids, looker: this.lookerSocket() })
   }
 
   /**
@@ -149,14 +154,15 @@ export class Relay {
     Atomics.store(this.words, shared.stop, 0)
     this.worker.ref()
     const { socket = -1, pid = 0 } = this.resolver ?? {}
-    this.command({ kind: 'start', options, resolver: socket, resolverPid: pid })
+    this.command({ kind: 'start', options, resolver: socket, resolverPid: pid, looker: this.lookerSocket() })
     const end = await Promise.race([serving.began, serving.ended])
+    this.isScanning = false
     if (end) throw end.by === 'error' ? end.error : new Error(`the relay ended before it served: ${end.by}`)
   }
 
   /** Its processes, which are our children. */
   pids(): number[] {
-    return [this.resolver, this.notifier].flatMap((companion) => (companion ? [companion.pid] : []))
+    return [this.resolver, this.notifier, this.looker].flatMap((companion) => (companion ? [companion.pid] : []))
   }
 
   /** What it has counted; costs nothing. */
@@ -178,7 +184,10 @@ export class Relay {
   pins(): Pin[] {
     if (this.options === null) return []
     const { device, excludePids } = this.options
-    return pinsOf(device, new Set([...excludePids, process.pid, this.resolver?.pid ?? 0]))
+    const pins = pinsOf(device, new Set([...excludePids, process.pid, ...this.pids()]), this.lookerSocket())
+    // One that waits for a process will look at no other.
+    if (pins.some(({ kind, nodeLow }) => kind === 'mmap' && nodeLow === 0)) this.endLooker()
+    return pins
   }
 
   /** Those among the pins that keep the mount from being healed: standing in the root needs no id but 1. */
@@ -189,7 +198,12 @@ export class Relay {
   /** As heal.ts has it. */
   async heal(last: Kept | null = null): Promise<Kept | null> {
     const device = this.options?.device ?? ''
-    return heal({ device, step: (kind) => this.step(kind), pins: () => this.pins() }, last)
+    const patient: Patient = {
+      step: (kind) => this.step(kind),
+      pins: () => this.pins(),
+      isStill: (pin) => isStill(pin, device, this.lookerSocket()),
+    }
+    return heal(patient, last)
   }
 
   /** Lets go of the mount, so that the kernel can end it once nobody else uses it. */
@@ -261,6 +275,16 @@ export class Relay {
     if (!this.isDisposed) rawSyscall('write', this.control, ONE, 8)
   }
 
+  private lookerSocket(): number {
+    this.looker ??= Companion.start(null)
+    return this.looker?.socket ?? -1
+  }
+
+  private endLooker(): void {
+    this.looker?.end()
+    this.looker = null
+  }
+
   /** What was begun is over, and what it used is closed. */
   private finish(end: RelayEnd): void {
     const { serving, options } = this
@@ -268,6 +292,7 @@ export class Relay {
     this.resolver?.end()
     this.notifier?.end()
     this.resolver = this.notifier = null
+    if (!this.isScanning) this.endLooker()
     if (Atomics.load(this.words, shared.dispose) === 0) this.worker.unref()
     if (options !== null) {
       closeFd(options.channel)

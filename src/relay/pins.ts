@@ -5,6 +5,7 @@ import { connectionOf, isFuse, type Mount, parseMountinfo, unescapeOctal } from 
 import { cstring, rawSyscall } from '../native/ffi.js'
 import { allocate } from '../native/memory.js'
 import { atFlags } from '../native/open-flags.js'
+import { handlesOf, readFiles } from './looking.js'
 
 /** By what something holds on to a file. Of the last it can't be told which nodeids they use. */
 export type PinKind =
@@ -44,14 +45,16 @@ const mountId = Buffer.alloc(4)
 const text = allocate(ROOM)
 const linkPath = allocate(256)
 
-/** @param device of the mount, as `0:44` */
-export function pinsOf(device: string, excluded: ReadonlySet<number>): Pin[] {
+/**
+ * @param device of the mount, as `0:44`
+ * @param looker the socket of the companion that looks at mappings; what it can't tell in time counts as unknown
+ */
+export function pinsOf(device: string, excluded: ReadonlySet<number>, looker: number): Pin[] {
   const pins: Pin[] = []
   const pids = readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && !excluded.has(pid))
   const mounts = new Mounts(device)
-  const hexDevice = hexOf(device)
   const sdev = sdevOf(device)
   mounts.seenBy(process.pid)
   const spaces = new Map(pids.map((pid) => [pid, mounts.seenBy(pid)]))
@@ -74,24 +77,55 @@ export function pinsOf(device: string, excluded: ReadonlySet<number>): Pin[] {
       const link = linkOf(`${folder}/${kind}`)
       if (link?.startsWith('/') && mounts.mayBeOn(link)) add(pins, `${folder}/${kind}`, kind, pid, link, 0, mounts.ids)
     }
-    const maps = readOr(`${folder}/maps`)
-    if (!maps.includes(` ${hexDevice} `)) continue
+  }
+  const seeing = pids.filter((pid) => spaces.get(pid) === true)
+  return [...pins, ...mapped(looker, seeing, hexOf(device))]
+}
+
+/** A line of /proc/PID/maps: the range, permissions, the offset, the device, the inode, the path. */
+const MAPPING = /^(\S+) \S+ \S+ (\S+) (\d+) *(.*)$/
+
+/** What processes have mapped, whether it is open as well or not. */
+function mapped(looker: number, pids: readonly number[], hexDevice: string): Pin[] {
+  const files: { pid: number; file: string; path: string }[] = []
+  const texts = readFiles(
+    looker,
+    pids.map((pid) => `/proc/${pid}/maps`),
+  )
+  for (const [i, pid] of pids.entries()) {
+    const text = texts[i]
+    if (text === undefined) return [unknown(pid, '', 'mmap')]
+    if (text === null || !text.includes(` ${hexDevice} `)) continue
     const seen = new Set<string>()
-    for (const line of maps.split('\n')) {
-      const [range = '', , , lineDevice, inode = ''] = line.split(' ')
+    for (const line of text.split('\n')) {
+      const [, range = '', lineDevice, inode = '', path = ''] = MAPPING.exec(line) ?? []
       if (lineDevice !== hexDevice || seen.has(inode)) continue
       seen.add(inode)
-      const file = `${folder}/map_files/${range.replace(/\b0+(?=[0-9a-f])/g, '')}`
-      add(pins, file, 'mmap', pid, linkOf(file) ?? '')
+      const file = `/proc/${pid}/map_files/${range.replace(/\b0+(?=[0-9a-f])/g, '')}`
+      files.push({ pid, file, path: unescapeOctal(Buffer.from(path, 'latin1').toString()) })
     }
   }
-  return pins
+  const handles = handlesOf(
+    looker,
+    files.map(({ file }) => file),
+  )
+  return files.flatMap(({ pid, file, path }, i) => {
+    const found = handles[i]
+    if (found === null) return []
+    if (found === undefined) return [unknown(pid, path, 'mmap')]
+    const { low: nodeLow, high: nodeHigh, generation } = found
+    return [{ ...unknown(pid, path, 'mmap'), nodeLow, nodeHigh, generation, file }]
+  })
 }
 
 /** True if what a scan has found is certainly there still; some microseconds. */
-export function isStill(pin: Pin, device: string): boolean {
+export function isStill(pin: Pin, device: string, looker: number): boolean {
   const { file, kind, pid, path } = pin
   if (file === null) return false
+  if (kind === 'mmap') {
+    const [found] = handlesOf(looker, [file])
+    return found?.low === pin.nodeLow && found.high === pin.nodeHigh
+  }
   const now: Pin[] = []
   if (kind === 'watch') watches(now, pid ?? 0, file, sdevOf(device))
   else add(now, file, kind, pid, path, kind === 'bind' ? atFlags.AT_SYMLINK_NOFOLLOW : undefined)

@@ -9,8 +9,10 @@ export type Command =
       /** The resolver's socket, or -1. */
       readonly resolver: number
       readonly resolverPid: number
+      /** The socket of the companion that looks at mappings, or -1. */
+      readonly looker: number
     }
-  | { readonly kind: 'scan'; readonly device: string; readonly excludePids: readonly number[] }
+  | { readonly kind: 'scan'; readonly device: string; readonly excludePids: readonly number[]; readonly looker: number }
   | { readonly kind: Step; readonly id: number }
 /** The steps of a heal, and back. */
 export type Step = 'purge' | 'probe' | 'use' | 'close-root' | 'pause' | 'resume'

@@ -1,16 +1,31 @@
 // Calls of applications that began in an earlier life and are not over yet. A rename compares the folders that it found
 // first with those that it found last, to see that nothing comes to lie within itself; if one was found in the earlier life
-// and the same one again in this, under another nodeid, the kernel does not see that they are one. Such a rename is told
-// ESTALE, upon which the kernel looks up all its names again and makes the request anew; the application sees nothing of it.
-// Source: fs/namei.c, retry_estale in do_renameat2.
+// and the same one again in this, under another nodeid, the kernel does not see that they are one, and the daemon is asked
+// for what no daemon is ever asked for (libfuse waits for itself then). Such a rename is told ESTALE, upon which the kernel
+// looks up all its names again and sees it.
+// Source: fs/namei.c, lock_rename and retry_estale in do_renameat2.
+import { layout } from '../fuse/layout.js'
 import { opcodes } from '../fuse/opcodes.js'
+import { IN_HEADER_SIZE } from '../fuse/request.js'
+import type { Translator } from './translator.js'
 
-const renames = new Set<number>([opcodes.RENAME.number, opcodes.RENAME2.number])
+const header = layout('fuse_in_header')
+const NEWDIR = IN_HEADER_SIZE
+/** Where the names begin. */
+const renames = new Map<number, number>([
+  [opcodes.RENAME.number, IN_HEADER_SIZE + layout('fuse_rename_in').$size],
+  [opcodes.RENAME2.number, IN_HEADER_SIZE + layout('fuse_rename2_in').$size],
+])
+const ESTALE = 116
+const DELETED = ' (deleted)'
 
 export class SpanningCalls {
   private readonly tids = new Set<number>()
-
+  /** Requests that may go on, by the lower half of their ids. */
+  private readonly compared = new Set<number>()
   private isOver = false
+
+  constructor(private readonly translator: Translator) {}
 
   /** A request of this thread's: if it waited for the life to begin, so did its call. */
   meet(tid: number, resent: boolean): void {
@@ -23,10 +38,42 @@ export class SpanningCalls {
   }
 
   /**
-   * True, once for a thread, for a rename whose call is to begin anew. One that is resent was compared in the life that
-   * it was sent to.
+   * Takes the request in `wire.request` aside if it has to be compared first: the first rename of such a thread, from one
+   * folder to another. One that is resent was compared in the life that it was sent to.
+   * @returns false if it may go on
    */
-  beginsAnew(opcode: number, tid: number, resent: boolean): boolean {
-    return this.tids.size > 0 && !resent && renames.has(opcode) && this.tids.delete(tid)
+  takeAside(opcode: number, tid: number, resent: boolean, length: number): boolean {
+    const names = renames.get(opcode)
+    if (this.tids.size === 0 || names === undefined || resent || !this.tids.delete(tid)) return false
+    const { wire, stale } = this.translator
+    if (this.compared.delete(header.unique.low(wire.request.view, 0))) return false
+    const request = Buffer.from(wire.request.bytes.subarray(0, length))
+    const from = {
+      low: request.readUInt32LE(header.nodeid.offset),
+      high: request.readUInt32LE(header.nodeid.offset + 4),
+    }
+    const to = { low: request.readUInt32LE(NEWDIR), high: request.readUInt32LE(NEWDIR + 4) }
+    if (from.low === to.low && from.high === to.high) return false
+    const id = request.readUInt32LE(header.unique.offset)
+    const [name = '', newName = ''] = request.toString('latin1', names).split('\0')
+    return stale.pathsOf([from, to], ([source, target]) => {
+      if (source !== undefined && target !== undefined && isWithin(source, name, target, newName)) {
+        this.translator.refuse(id, request.readUInt32LE(header.unique.offset + 4), ESTALE)
+        return
+      }
+      this.compared.add(id)
+      stale.goOn(request)
+    })
   }
+}
+
+/** True if one of the two would come to lie within itself. */
+function isWithin(folder: string, name: string, newFolder: string, newName: string): boolean {
+  const [from, to] = [below(folder), below(newFolder)]
+  return `${from}/`.startsWith(`${to}/${newName}/`) || `${to}/`.startsWith(`${from}/${name}/`)
+}
+
+const below = (path: string): string => {
+  const present = path.endsWith(DELETED) ? path.slice(0, -DELETED.length) : path
+  return present === '/' ? '' : present
 }

@@ -116,6 +116,37 @@ export class Stale {
     return true
   }
 
+  /**
+   * Asks for the present paths of nodeids, undefined for what can't be told.
+   * @returns false if nobody can be asked
+   */
+  pathsOf(nodes: readonly { low: number; high: number }[], take: (paths: (string | undefined)[]) => void): boolean {
+    if (!this.line.isOpen) return false
+    const paths = new Array<string | undefined>(nodes.length).fill(undefined)
+    let left = nodes.length
+    for (const [i, { low, high }] of nodes.entries()) {
+      const generations = [...this.generations]
+      const next = (): void => {
+        const generation = generations.shift()
+        const asked =
+          generation !== undefined &&
+          this.line.resolve(low, high, generation, (answer) => {
+            if (answer === null || answer.result < 0) return next()
+            paths[i] = answer.path.toString('latin1')
+            if (--left === 0) take(paths)
+          })
+        if (!asked && --left === 0) take(paths)
+      }
+      next()
+    }
+    return true
+  }
+
+  /** Lets a request go on that had been taken aside. */
+  goOn(request: Buffer): void {
+    this.ready.push(request)
+  }
+
   /** Keeps a request until the reservation ends. */
   park(bytes: Uint8Array, length: number): void {
     this.parked.push({ bytes: Buffer.from(bytes.subarray(0, length)), key: null })

@@ -85,7 +85,7 @@ export class Translator {
   /** The length of a request in `wire.request` for which the daemon's queue had no room; 0 if there is none. */
   unsent = 0
   private readonly short = allocate(OUT_HEADER_SIZE + layout('fuse_open_out').$size)
-  readonly spanning = new SpanningCalls()
+  readonly spanning = new SpanningCalls(this)
   private readonly late: { low: number; high: number; count: number }[] = []
 
   constructor(
@@ -124,7 +124,7 @@ export class Translator {
     } else {
       this.spanning.meet(tid, resent)
       if (this.isReserved && !this.isSearch(opcode, length)) return this.stale.park(this.wire.request.bytes, length)
-      if (this.spanning.beginsAnew(opcode, tid, resent)) return this.refuse(low, high, ESTALE)
+      if (this.spanning.takeAside(opcode, tid, resent, length)) return
     }
 
     // First all ids are looked for, and only then the request is changed: a parked one has to stay as it was.

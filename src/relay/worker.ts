@@ -40,12 +40,12 @@ function awaitStart(): { start: Start; pins: Pin[] } | null {
       const { device, excludePids } = command.options
       return {
         start: command,
-        pins: scanned?.device === device ? scanned.pins : pinsOf(device, new Set(excludePids)),
+        pins: scanned?.device === device ? scanned.pins : pinsOf(device, new Set(excludePids), command.looker),
       }
     }
     if (command?.kind === 'scan') {
-      const { device, excludePids } = command
-      scanned = { device, pins: pinsOf(device, new Set(excludePids)) }
+      const { device, excludePids, looker } = command
+      scanned = { device, pins: pinsOf(device, new Set(excludePids), looker) }
     } else {
       pollOnce(data.control, pollEvents.POLLIN, 3_600_000)
       rawSyscall('read', data.control, drained, 8)

@@ -53,6 +53,7 @@ export class Scene {
       notify: (message) => this.notifications.push(message),
     })
     this.stale.attach(this.translator)
+    this.translator.spanning.end()
   }
 
   /** A file of an earlier life is known to be this one of the daemon's. */
