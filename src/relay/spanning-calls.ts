@@ -38,8 +38,8 @@ export class SpanningCalls {
   }
 
   /**
-   * Takes the request in `wire.request` aside if it has to be compared first: the first rename of such a thread, from one
-   * folder to another. One that is resent was compared in the life that it was sent to.
+   * Takes the request in `wire.request` aside if it has to be compared first: the first rename of such a thread.
+   * One that is resent was compared in the life that it was sent to.
    * @returns false if it may go on
    */
   takeAside(opcode: number, tid: number, resent: boolean, length: number): boolean {
@@ -53,21 +53,23 @@ export class SpanningCalls {
       high: request.readUInt32LE(header.nodeid.offset + 4),
     }
     const to = { low: request.readUInt32LE(NEWDIR), high: request.readUInt32LE(NEWDIR + 4) }
-    if (from.low === to.low && from.high === to.high) return false
     const id = request.readUInt32LE(header.unique.offset)
     const [name = '', newName = ''] = request.toString('latin1', names).split('\0')
+    const refuse = (): void => this.translator.refuse(id, request.readUInt32LE(header.unique.offset + 4), ESTALE)
+    if (from.low === to.low && from.high === to.high) {
+      // The kernel asks nothing where both names are the same file's.
+      if (name === newName) refuse()
+      return name === newName
+    }
     return stale.pathsOf([from, to], ([source, target]) => {
-      if (source !== undefined && target !== undefined && isWithin(source, name, target, newName)) {
-        this.translator.refuse(id, request.readUInt32LE(header.unique.offset + 4), ESTALE)
-        return
-      }
+      if (source !== undefined && target !== undefined && isWithin(source, name, target, newName)) return refuse()
       this.compared.add(id)
       stale.goOn(request)
     })
   }
 }
 
-/** True if one of the two would come to lie within itself. */
+/** True if one of the two would come to lie within itself, or is the other. */
 function isWithin(folder: string, name: string, newFolder: string, newName: string): boolean {
   const [from, to] = [below(folder), below(newFolder)]
   return `${from}/`.startsWith(`${to}/${newName}/`) || `${to}/`.startsWith(`${from}/${name}/`)
