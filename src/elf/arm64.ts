@@ -14,12 +14,20 @@ const SCRATCH = 9
 const SECOND_SCRATCH = 10
 const FIRST_VARIABLE = 19
 const VARIABLES = 6
+const SAVED = 8 * VARIABLES
+const saved = Array.from({ length: VARIABLES }, (_, n): Register => FIRST_VARIABLE + n)
 
 export const arm64: Target = {
   machine: 183,
   variables: VARIABLES,
   reserve: (frameSize) => [arm64Instructions.subImmediate(SP, SP, frameSize)],
-  lower: (row, variableOf) => lowerRow(row, (name) => (name === 'result' ? RESULT : FIRST_VARIABLE + variableOf(name))),
+  enter: (frameSize) => [
+    arm64Instructions.subImmediate(SP, SP, frameSize + SAVED),
+    ...saved.map((r, n) => arm64Instructions.store(8, SP, frameSize + 8 * n, r)),
+    arm64Instructions.move(FIRST_VARIABLE, RESULT),
+  ],
+  lower: (row, variableOf, frameSize) =>
+    lowerRow(row, (name) => (name === 'result' ? RESULT : FIRST_VARIABLE + variableOf(name)), frameSize),
 }
 
 const x = (r: Register): string => `x${r}`
@@ -134,16 +142,18 @@ export const arm64Instructions = {
       littleEndian(0x37000000 + field(bit, 5, 19) + field(signed(distance / 4, 14), 14, 5) + field(r, 5, 0), 4),
   }),
   supervisorCall: () => word('svc #0', 0xd4000001),
+  return: () => word('ret', 0xd65f03c0),
 } as const
 const i = arm64Instructions
 
-function lowerRow(row: MachineRow, variable: (name: string) => Register): Instruction[] {
+function lowerRow(row: MachineRow, variable: (name: string) => Register, frameSize: number): Instruction[] {
   const put = (to: Register, value: Value): Instruction[] => {
     if (typeof value === 'number') return putNumber(to, value)
     if (typeof value === 'string') return [i.move(to, variable(value))]
     return 'frame' in value ? [i.addImmediate(to, SP, value.frame)] : [i.addressOfLabel(to, value.label)]
   }
-  const where = (place: Place): [Register, number] => ('frame' in place ? [SP, place.frame] : [variable(place.at), 0])
+  const where = (place: Place): [Register, number] =>
+    'frame' in place ? [SP, place.frame] : [variable(place.at), place.offset]
 
   switch (row[0]) {
     case 'call': {
@@ -188,6 +198,13 @@ function lowerRow(row: MachineRow, variable: (name: string) => Register): Instru
     }
     case 'ifBit':
       return [i.jumpIfBit(variable(row[1]), row[2], row[3])]
+    case 'return':
+      return [
+        ...put(RESULT, row[1]),
+        ...saved.map((r, n) => i.load(r, 8, SP, frameSize + 8 * n)),
+        i.addImmediate(SP, SP, frameSize + SAVED),
+        i.return(),
+      ]
   }
 }
 

@@ -53,14 +53,15 @@ function lower(program: Program, target: Target): { instructions: Instruction[];
     if (index < 0) throw new RangeError(`${program.name} has no variable ${name}`)
     return index
   }
-  const instructions = target.reserve(program.frameSize)
+  const { frameSize, isFunction } = program
+  const instructions = isFunction ? target.enter(frameSize) : target.reserve(frameSize)
   const labels = new Map<string, number>()
   for (const row of program.rows) {
     if (row[0] === 'label') {
       if (labels.has(row[1])) throw new RangeError(`${program.name} has two labels ${row[1]}`)
       labels.set(row[1], instructions.length)
     } else if (row[0] === 'data') instructions.push(fixed(`.byte ${[...row[1]].join(', ')}`, [...row[1]]))
-    else instructions.push(...target.lower(row, variableOf))
+    else instructions.push(...target.lower(row, variableOf, frameSize))
   }
   return { instructions, labels }
 }

@@ -19,8 +19,10 @@ export interface Target {
   readonly variables: number
   /** Makes room for the frame. The first row of each program. */
   readonly reserve: (frameSize: number) => Instruction[]
+  /** The first row of a function: saves the registers of all variables behind the frame, and takes the argument. */
+  readonly enter: (frameSize: number) => Instruction[]
   /** @param variableOf the number of a variable by its name */
-  readonly lower: (row: MachineRow, variableOf: (name: string) => number) => Instruction[]
+  readonly lower: (row: MachineRow, variableOf: (name: string) => number, frameSize: number) => Instruction[]
 }
 
 /** The rows that become instructions. */

@@ -3,6 +3,9 @@
 //
 //   frame:  | scratch of the program | argc | argv[0] … NULL | envp[0] … NULL |
 //           ^ frame(0)               ^ frame(size)
+//
+// A function is code that this process calls itself: its argument is in the first variable, and what its caller keeps in the
+// registers of the variables is put back when it returns.
 import type { SyscallName } from '../native/syscall-numbers.js'
 
 export interface Program {
@@ -13,6 +16,8 @@ export interface Program {
   /** Bytes of scratch on the stack, a multiple of 16. What the kernel put on the stack begins right after them. */
   readonly frameSize: number
   readonly rows: readonly Row[]
+  /** Called as a C function of one number. */
+  readonly isFunction?: true
 }
 
 export type Row =
@@ -32,6 +37,8 @@ export type Row =
   | readonly [op: 'goto', label: string]
   | readonly [op: 'if', variable: string, Condition, Value, label: string]
   | readonly [op: 'ifBit', variable: string, bit: number, label: string]
+  /** Of a function only. */
+  | readonly [op: 'return', Value]
 
 export type Size = 1 | 4 | 8
 /** `below` is unsigned, the others are signed. */
@@ -48,9 +55,9 @@ export interface Label {
   readonly label: string
 }
 /** Where a load reads and a store writes. */
-export type Place = Frame | { readonly at: string }
+export type Place = Frame | { readonly at: string; readonly offset: number }
 
 export const frame = (offset: number): Frame => ({ frame: offset })
 export const address = (label: string): Label => ({ label })
-/** The bytes that a variable points to. */
-export const at = (variable: string): Place => ({ at: variable })
+/** The bytes that a variable points to, or so many behind them. */
+export const at = (variable: string, offset = 0): Place => ({ at: variable, offset })

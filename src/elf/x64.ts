@@ -28,12 +28,19 @@ const variables = ['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15'] as const satisfies 
 const callArguments = ['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const satisfies Register[]
 const result = 'rax' satisfies Register
 const scratch = 'rcx' satisfies Register
+const SAVED = 8 * variables.length
 
 export const x64: Target = {
   machine: 62,
   variables: variables.length,
   reserve: (frameSize) => [x64Instructions.subImmediate('rsp', frameSize)],
-  lower: (row, variableOf) => lowerRow(row, (name) => (name === 'result' ? result : pick(variables, variableOf(name)))),
+  enter: (frameSize) => [
+    x64Instructions.subImmediate('rsp', frameSize + SAVED),
+    ...variables.map((r, n) => x64Instructions.store(8, 'rsp', frameSize + 8 * n, r)),
+    x64Instructions.move(variables[0], callArguments[0]),
+  ],
+  lower: (row, variableOf, frameSize) =>
+    lowerRow(row, (name) => (name === 'result' ? result : pick(variables, variableOf(name))), frameSize),
 }
 
 const codeOf = (register: Register): number => registers.indexOf(register)
@@ -135,17 +142,18 @@ export const x64Instructions = {
     encode: (distance) => [0x0f, 0x80 | code, ...littleEndian(distance - 6, 4)],
   }),
   syscall: () => fixed('syscall', [0x0f, 0x05]),
+  return: () => fixed('ret', [0xc3]),
 } as const
 const i = x64Instructions
 
-function lowerRow(row: MachineRow, variable: (name: string) => Register): Instruction[] {
+function lowerRow(row: MachineRow, variable: (name: string) => Register, frameSize: number): Instruction[] {
   const put = (to: Register, value: Value): Instruction => {
     if (typeof value === 'number') return i.moveImmediate(to, value)
     if (typeof value === 'string') return i.move(to, variable(value))
     return 'frame' in value ? i.addressOf(to, 'rsp', value.frame) : i.addressOfLabel(to, value.label)
   }
   const where = (place: Place): [Register, number] =>
-    'frame' in place ? ['rsp', place.frame] : [variable(place.at), 0]
+    'frame' in place ? ['rsp', place.frame] : [variable(place.at), place.offset]
 
   switch (row[0]) {
     case 'call': {
@@ -189,6 +197,13 @@ function lowerRow(row: MachineRow, variable: (name: string) => Register): Instru
     }
     case 'ifBit':
       return [i.bitTest(variable(row[1]), row[2]), i.jumpIf('jc', 0x2, row[3])]
+    case 'return':
+      return [
+        put(result, row[1]),
+        ...variables.map((r, n) => i.load(r, 8, 'rsp', frameSize + 8 * n)),
+        i.addImmediate('rsp', frameSize + SAVED),
+        i.return(),
+      ]
   }
 }
 

@@ -177,3 +177,25 @@ export function cstring(text: string | Buffer): Buffer {
 /** Writes the address of `target` into a struct at `offset`; the caller keeps `target` alive. */
 export const writePointer = (struct: Buffer, offset: number, target: Buffer): void =>
   ref._writePointer(struct, offset, target)
+
+/**
+ * A function of one number and a number of 32 bits as its result, at an address: what `mapCode` has mapped, and nothing
+ * else. The returned function calls it with this argument each time; a call costs a third of a microsecond.
+ */
+export function callable(address: number, argument: number): () => number {
+  const cell = Buffer.alloc(8)
+  cell.writeBigUInt64LE(BigInt(address))
+  const code = ref.readPointer(cell, 0, 1)
+  const call = new Frame(1)
+  call.set(0, argument)
+  const result = new Int32Array(call.result.buffer, call.result.byteOffset, 1)
+  const { argv, result: out } = call
+  const { ffi_call } = bindings
+  const one = prepare(1, FFI_TYPES.int64)
+  callables.add(call)
+  return () => {
+    ffi_call(one, code, out, argv)
+    return result[0] ?? 0
+  }
+}
+const callables = new Set<Frame>()

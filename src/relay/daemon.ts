@@ -64,9 +64,9 @@ export class Daemon {
   transact(address: number, length: number, uniqueLow: number, uniqueHigh: number): number {
     this.sendAll(address, length)
     for (;;) {
-      const size = this.wire.readReply()
-      if (size === 0) this.pause(ends.daemon)
-      else if (size >= OUT_HEADER_SIZE && this.isAnswer(uniqueLow, uniqueHigh)) {
+      const size = this.nextReply()
+      if (size === 0) continue
+      if (size >= OUT_HEADER_SIZE && this.isAnswer(uniqueLow, uniqueHigh)) {
         const error = outHeader.error.get(this.answer, 0)
         if (error < 0) return error
         return size < OUT_HEADER_SIZE || outHeader.len.get(this.answer, 0) !== size ? -EIO : size
@@ -117,6 +117,13 @@ export class Daemon {
       const size = this.wire.readReply()
       if (size > 0) this.onMessage(size)
     }
+  }
+
+  /** Waits for a message of the daemon's; 0 if something else has come. */
+  private nextReply(): number {
+    const ready = this.wire.next(true, true)
+    if (this.isStopped()) throw new Ended('stopped')
+    return ready & ends.daemon ? this.wire.length : 0
   }
 
   private pause(wanted: number): void {

@@ -2,6 +2,7 @@
 // while ids of earlier lives are in use, and two processes of a few kB that wait for the mount in its place. A daemon that
 // hangs makes the thread wait, and nobody else.
 import { Worker } from 'node:worker_threads'
+import { functionAddress } from '../elf/executable.js'
 import { closeFd } from '../native/descriptor.js'
 import { rawSyscall } from '../native/ffi.js'
 import { socketpair } from '../native/socket.js'
@@ -97,7 +98,7 @@ export class Relay {
   }
 
   private constructor(program: URL | string) {
-    const data: WorkerData = { control: this.control, shared: this.memory }
+    const data: WorkerData = { control: this.control, shared: this.memory, pump: functionAddress('pump') }
     this.worker = new Worker(program, { workerData: data, resourceLimits: LIMITS, execArgv: [] })
     this.worker.on('message', (message: Message) => this.take(message))
     this.worker.on('error', (error) => this.finish({ by: 'error', error }))
@@ -268,6 +269,7 @@ export class Relay {
 
   private command(command: Command): void {
     this.worker.postMessage(command)
+    Atomics.add(this.words, shared.told, 1)
     this.wake()
   }
 

@@ -31,6 +31,8 @@ export interface WorkerData {
   /** An eventfd: there is a command, or it is to stop. */
   readonly control: number
   readonly shared: SharedArrayBuffer
+  /** Where the pump is mapped; null if it can't be had. */
+  readonly pump: number | null
 }
 
 /** Words of the shared memory. */
@@ -45,5 +47,7 @@ export const shared = {
   foreignHandles: 7,
   parked: 8,
   dispose: 9,
+  /** Counts the commands, for a thread that has no time to sleep. */
+  told: 10,
 } as const
 export const SHARED_SIZE = 4 * 16

@@ -40,6 +40,11 @@ export class ResolverLine {
     return this.fd
   }
 
+  /** True while an answer is due. */
+  get isWaiting(): boolean {
+    return this.waiting.size > 0
+  }
+
   open(mountpoint: Buffer, take: Take): void {
     this.question(resolverQuestions.OPEN, terminated(mountpoint), (answer) => {
       this.isOpen = answer !== null && answer.result >= 0

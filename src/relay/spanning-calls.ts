@@ -23,7 +23,8 @@ export class SpanningCalls {
   private readonly tids = new Set<number>()
   /** Requests that may go on, by the lower half of their ids. */
   private readonly compared = new Set<number>()
-  private isOver = false
+  /** True once all requests that waited have been read. */
+  isOver = false
 
   constructor(private readonly translator: Translator) {}
 
@@ -32,7 +33,6 @@ export class SpanningCalls {
     if (resent || !this.isOver) this.tids.add(tid)
   }
 
-  /** All requests that waited have been read. */
   end(): void {
     this.isOver = true
   }

@@ -221,7 +221,7 @@ export class Stale {
   redo(): void {
     const bytes = this.ready.shift()
     if (!bytes || !this.translator) return
-    this.translator.wire.request.bytes.set(bytes)
+    this.translator.wire.put(bytes)
     this.translator.fromKernel(bytes.length)
   }
 

@@ -19,7 +19,7 @@ import { settleResent } from './resent.js'
 import { type Shape, shapes } from './shapes.js'
 import { SpanningCalls } from './spanning-calls.js'
 import type { Stale } from './stale.js'
-import type { Wire } from './wire.js'
+import type { Late, Wire } from './wire.js'
 
 const inHeader = layout('fuse_in_header')
 const outHeader = layout('fuse_out_header')
@@ -69,7 +69,7 @@ export interface Surroundings {
   readonly isStopped: () => boolean
 }
 
-export class Translator {
+export class Translator implements Late {
   readonly nodes: Nodes
   readonly handles: Handles
   readonly pending = new Pending()
@@ -86,6 +86,8 @@ export class Translator {
   unsent = 0
   private readonly short = allocate(OUT_HEADER_SIZE + layout('fuse_open_out').$size)
   readonly spanning = new SpanningCalls(this)
+  /** What the answer under way has given to the kernel. */
+  private readonly answered = { given: -1, opened: -1, node: 0, isDirectory: false }
   private readonly late: { low: number; high: number; count: number }[] = []
 
   constructor(
@@ -98,6 +100,7 @@ export class Translator {
     this.handles = new Handles(life)
     this.daemon = new Daemon(wire, (length) => this.fromDaemon(length), surroundings.isStopped)
     this.reopening = new Reopening(this)
+    wire.late = this
   }
 
   /** Takes up the request of `length` bytes in `wire.request`. @throws Ended */
@@ -185,13 +188,21 @@ export class Translator {
       if (shape.dirents === 'fuse_direntplus') this.translatePlus(length)
       else if (shape.dirents !== null && this.inoIsNode) this.translateDirents(length)
     }
-    const result = this.wire.answer(this.wire.reply.address, length)
-    if (result === -ENOENT) this.undo(given, opened, node, shape)
+    this.answered.given = given
+    this.answered.opened = opened
+    this.answered.node = node
+    this.answered.isDirectory = shape.isDirectory
+    this.wire.later('channel', length)
   }
 
   /** The kernel's reply to `low`, `high` with an error, or an empty success. */
   refuse(low: number, high: number, errno: number): void {
     this.wire.answer(this.short.address, replyHeader(this.short.view, low, high, errno, 0))
+  }
+
+  /** The daemon's queue has no room for the request. */
+  unsentNow(length: number): void {
+    this.unsent = length
   }
 
   /** What was put off because it could not be done within an answer. */
@@ -307,7 +318,7 @@ export class Translator {
     if ((opcode === RELEASE || opcode === RELEASEDIR) && handle >= 0) this.release(shape, handle, node)
     if (resent && settleResent(this, shape, length, node, handle)) return
     if (shape.replies) this.pending.add(low, high, opcode, resent, node, this.flagsOf(opcode, view))
-    if (!this.wire.send(address, length)) this.unsent = length
+    this.wire.later('daemon', length)
   }
 
   /** The kernel is done with a handle. One of an earlier life may have been opened again in several ways: all of them go. */
@@ -355,7 +366,7 @@ export class Translator {
     if (count <= 0) return
     inHeader.nodeid.setHalves(view, 0, nodeLow, nodeHigh)
     setWide(view, IN_HEADER_SIZE, count)
-    if (!this.wire.send(address, length)) this.unsent = length
+    this.wire.later('daemon', length)
   }
 
   /** Those that this life gave out stay in the message, the others are taken out of it. */
@@ -382,7 +393,7 @@ export class Translator {
     if (to === first) return
     view.setUint32(IN_HEADER_SIZE, (to - first) / forgetOne.$size, true)
     inHeader.len.set(view, 0, to)
-    if (!this.wire.send(address, to)) this.unsent = to
+    this.wire.later('daemon', to)
   }
 
   /** Passed on only if the daemon has the request: one that is parked here ends here. */
@@ -396,7 +407,7 @@ export class Translator {
     inHeader.unique.setHalves(view, 0, inHeader.unique.low(view, 0), high)
     const node = this.nodes.ofKernel(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0))
     if (node >= 0) inHeader.nodeid.setHalves(view, 0, this.nodes.daemonLow[node] ?? 0, this.nodes.daemonHigh[node] ?? 0)
-    if (!this.wire.send(address, length)) this.unsent = length
+    this.wire.later('daemon', length)
   }
 
   /** A daemon says of an INTERRUPT that it does not know the request (EAGAIN) or no interrupts (ENOSYS). */
@@ -451,17 +462,18 @@ export class Translator {
   }
 
   /** The kernel does not wait for this answer any more: what it would have held is given back to the daemon. */
-  private undo(given: number, opened: number, node: number, shape: Shape): void {
+  unwanted(): void {
+    const { given, opened, node, isDirectory } = this.answered
     if (given >= 0) {
       const [low, high] = [this.nodes.daemonLow[given] ?? 0, this.nodes.daemonHigh[given] ?? 0]
-      if (opened >= 0) this.giveBack(opened, low, high, shape)
+      if (opened >= 0) this.giveBack(opened, low, high, isDirectory)
       this.late.push({ low, high, count: this.nodes.takeBack(given) })
     } else if (opened >= 0)
-      this.giveBack(opened, this.nodes.daemonLow[node] ?? 0, this.nodes.daemonHigh[node] ?? 0, shape)
+      this.giveBack(opened, this.nodes.daemonLow[node] ?? 0, this.nodes.daemonHigh[node] ?? 0, isDirectory)
   }
 
-  private giveBack(handle: number, low: number, high: number, shape: Shape): void {
-    this.reopening.releaseLater(handle, low, high, shape.isDirectory)
+  private giveBack(handle: number, low: number, high: number, isDirectory: boolean): void {
+    this.reopening.releaseLater(handle, low, high, isDirectory)
     this.handles.release(handle)
   }
 }

@@ -64,6 +64,8 @@ class Serving {
   /** 2 while the kernel has a handle that is not the daemon's own, 1 while only nodeids. */
   private foreign = 0
   private clearAt = 0
+  /** How many commands there were when they were last looked for. */
+  private told = 0
 
   constructor(
     { options, resolver, resolverPid }: Start,
@@ -72,7 +74,7 @@ class Serving {
     const { channel, daemon, life, mountpoint } = options
     this.line = new ResolverLine(resolver)
     this.mountpoint = Buffer.from(mountpoint)
-    this.wire = new Wire(channel, daemon, data.control, resolver)
+    this.wire = new Wire(channel, daemon, data.control, resolver, data.pump)
     this.stale = new Stale(this.line, this.mountpoint)
     const reported = new Set<string>()
     this.translator = new Translator(this.wire, this.stale, life, {
@@ -118,6 +120,11 @@ class Serving {
 
   /** The channel is left as daemons expect it. */
   leave(): void {
+    try {
+      this.wire.flush()
+    } catch (error) {
+      if (!(error instanceof Ended)) throw error
+    }
     this.wire.setChannelBlocking(true)
     this.publish()
   }
@@ -126,10 +133,12 @@ class Serving {
   private turn(timeoutMs: number): boolean {
     const { wire, stale, translator } = this
     if (isStopped()) throw new Ended('stopped')
-    if (wire.isTold) this.obey()
+    if (wire.isTold || count[shared.told] !== this.told) this.obey()
     translator.doLate()
     translator.reopening.doLate()
     stale.askDelayed()
+    if (timeoutMs < 0 && this.isPlain()) return this.quickTurn()
+    wire.flush()
     const isFree = translator.unsent === 0
     if (isFree && stale.hasReady && !this.isPaused) {
       stale.redo()
@@ -153,6 +162,26 @@ class Serving {
     if (ready & ends.channel && translator.unsent === 0) {
       const length = wire.readRequest()
       if (length > 0) translator.fromKernel(length)
+    }
+    this.publish()
+    return ready !== 0
+  }
+
+  /** True if nothing is to be done but to bring messages from one end to the other. */
+  private isPlain(): boolean {
+    const { translator, stale, line } = this
+    const isFree = translator.unsent === 0 && !stale.hasReady && !line.isWaiting
+    return isFree && !this.isPaused && translator.spanning.isOver
+  }
+
+  private quickTurn(): boolean {
+    const { wire, translator } = this
+    const ready = wire.next(translator.pending.size > 0)
+    if (ready & ends.daemon) translator.fromDaemon(wire.length)
+    else if (ready & ends.channel) translator.fromKernel(wire.length)
+    else if (ready & ends.resolver) {
+      this.line.receive()
+      if (this.line.socket < 0) wire.dropResolver()
     }
     this.publish()
     return ready !== 0
@@ -183,6 +212,7 @@ class Serving {
 
   private obey(): void {
     this.wire.isTold = false
+    this.told = Atomics.load(count, shared.told)
     for (let command = nextCommand(); command; command = nextCommand())
       if ('id' in command) {
         const { id } = command

@@ -3,7 +3,7 @@
 import t from 'tap'
 import { arm64Instructions as a } from '../../src/elf/arm64.js'
 import { assemble } from '../../src/elf/assemble.js'
-import { programs } from '../../src/elf/image.js'
+import { functions, programs } from '../../src/elf/image.js'
 import type { Instruction } from '../../src/elf/instruction.js'
 import { x64Instructions as x } from '../../src/elf/x64.js'
 import type { Arch } from '../../src/native/arch.js'
@@ -13,7 +13,7 @@ for (const arch of arches) {
   const prefix = binutilsOf(arch)
   const skip = prefix === null && `there are no binutils for ${arch}`
 
-  for (const [name, program] of Object.entries(programs)) {
+  for (const [name, program] of Object.entries({ ...programs, ...functions })) {
     t.test(`each instruction of the ${name} for ${arch} is what GNU as makes of its mnemonic`, { skip }, async (t) => {
       const lines = assemble(program, arch)
       const text = lines.flatMap(({ labels, mnemonic }) => [...labels.map((label) => `${label}:`), mnemonic])
@@ -73,6 +73,7 @@ const sweep: Record<Arch, () => Instruction[]> = {
     const wide = [128, 0x7fff_ffff, -129, -0x8000_0000]
     return [
       x.syscall(),
+      x.return(),
       x.jump('here'),
       ...(['je', 'jne', 'jl', 'jle', 'jb', 'jc'] as const).map((name, i) =>
         x.jumpIf(name, [0x4, 0x5, 0xc, 0xe, 0x2, 0x2][i] ?? 0, 'here'),
@@ -109,6 +110,7 @@ const sweep: Record<Arch, () => Instruction[]> = {
     const SP = 31
     return [
       a.supervisorCall(),
+      a.return(),
       a.jump('here'),
       ...(['eq', 'ne', 'lt', 'le', 'lo'] as const).map((name, i) => a.jumpIf(name, [0, 1, 11, 13, 3][i] ?? 0, 'here')),
       ...registers.flatMap((r) => [

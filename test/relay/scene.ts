@@ -97,11 +97,13 @@ export class Scene {
   sayRaw(bytes: Buffer): void {
     this.send(this.daemon, bytes)
     this.translator.fromDaemon(this.wire.readReply())
+    this.wire.flush()
     this.translator.doLate()
   }
 
   /** All that the daemon has been asked. */
   asked(): Asked[] {
+    this.wire.flush()
     return all(this.daemon).map((bytes) => ({
       opcode: bytes.readUInt32LE(4),
       unique: bytes.readBigUInt64LE(8),
@@ -112,6 +114,7 @@ export class Scene {
 
   /** All that the kernel has been told. */
   told(): Told[] {
+    this.wire.flush()
     return all(this.kernel).map((bytes) => ({
       error: bytes.readInt32LE(4),
       unique: bytes.readBigUInt64LE(8),
