@@ -46,7 +46,8 @@ function awaitStart(): { start: Start; pins: Pin[] } | null {
     if (command?.kind === 'scan') {
       const { device, excludePids, looker } = command
       scanned = { device, pins: pinsOf(device, new Set(excludePids), looker) }
-    } else {
+    } else if (command === undefined) {
+      // A step of what has ended is left out: what comes after it may have been told of already.
       pollOnce(data.control, pollEvents.POLLIN, 3_600_000)
       rawSyscall('read', data.control, drained, 8)
     }
