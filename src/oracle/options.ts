@@ -25,6 +25,8 @@ export interface OracleOptions {
    * ends, since the model has gone another way.
    */
   readonly known?: ReadonlySet<string>
+  /** The file system is crashed meanwhile: see either-way.ts. */
+  readonly crashes?: boolean
   /** A shorter run of one process: only these steps of it are done, with what the others would have made left away. */
   readonly only?: { readonly process: number; readonly steps: readonly StepRange[] }
   readonly onProgress?: (progress: Progress) => void

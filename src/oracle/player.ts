@@ -1,7 +1,8 @@
 // One process's part: chapter after chapter, each in a new folder with a new model, so that what is found in one leaves
 // the next alone, and each can be repeated without those before. In the end of a chapter all that is there is compared.
 import { createHash } from 'node:crypto'
-import { type Expectation, impossible } from './answer.js'
+import { type Actual, type Expectation, impossible } from './answer.js'
+import { isEitherWay } from './either-way.js'
 import { type Drawing, draw } from './generate.js'
 import { judge, type Misfit } from './judge.js'
 import { Model } from './model/model.js'
@@ -127,7 +128,7 @@ export class Player {
     tally.took(operation.kind, reply.ms, this.process, step)
     const actual = actualOf(reply)
     let misfit: Misfit | undefined
-    if (actual) misfit = judge(actual, expected)
+    if (actual) misfit = this.isEitherWay(operation, expected, actual) ? undefined : judge(actual, expected)
     else if ('late' in reply) {
       misfit = { sort: 'hang', expected: 'an answer', actual: 'none' }
       this.hung = true
@@ -143,6 +144,10 @@ export class Player {
     else tally.find(misfit, operation, this.process, step, reply.ms)
     this.play.progress()
     return false
+  }
+
+  private isEitherWay({ kind }: Operation, expected: Expectation, actual: Actual): boolean {
+    return this.play.options.crashes === true && isEitherWay(kind, expected, actual)
   }
 
   /** True if any of these steps is to be done. */

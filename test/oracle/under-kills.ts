@@ -56,6 +56,7 @@ export async function underKills(place: Place, options: UnderKills): Promise<Kil
     signal: over.signal,
     left: [...baseline.left, ...lost],
     known: new Set(baseline.findings.map(sortOf)),
+    crashes: true,
   }
   const verdict = await oracle(endless)
   await killing.catch(() => undefined)

@@ -1,0 +1,29 @@
+// Answers that are as right as the one the model knows, when the file system was crashed meanwhile: nobody can tell any more
+// whether an earlier life had carried out the request, or the kernel finds the same fault by another check. Nothing has
+// changed by them either way.
+import type { Actual, Expectation } from './answer.js'
+import type { Kind } from './operations.js'
+
+interface Row {
+  readonly kind: Kind
+  readonly expected: string
+  /** An errno, or null for success. */
+  readonly actual: string | null
+}
+
+const rows: readonly Row[] = [
+  // A removal that comes again and finds nothing has most likely been done the first time.
+  { kind: 'removexattr', expected: 'ENODATA', actual: null },
+  // What a folder is to another one the kernel knows by its names, and one that was looked up anew has another nodeid: then
+  // the kinds of the two are compared first.
+  { kind: 'rename', expected: 'ENOTEMPTY', actual: 'EISDIR' },
+  { kind: 'rename', expected: 'ENOTEMPTY', actual: 'ENOTDIR' },
+  { kind: 'rename', expected: 'EINVAL', actual: 'ENOTDIR' },
+  { kind: 'rename', expected: 'EINVAL', actual: 'EISDIR' },
+]
+
+export function isEitherWay(kind: Kind, expected: Expectation, actual: Actual): boolean {
+  if (!('errno' in expected)) return false
+  const came = 'errno' in actual ? actual.errno : null
+  return rows.some((row) => row.kind === kind && row.expected === expected.errno && row.actual === came)
+}
