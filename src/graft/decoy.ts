@@ -111,20 +111,29 @@ function awaitInit({ mountpoint }: Mount, connection: number, { signal, pid, nam
   })
 }
 
-/** From then on the connection is aborted; a request that waited for the channel's end is told so otherwise. */
-const abandoned = [107 /* ENOTCONN */, 103 /* ECONNABORTED */]
+/** Since when nobody has the decoy's channel open any more, seen from a request to the decoy. */
+export type Abandoned = 'before' | 'meanwhile' | 'never' | 'unknown'
 
 /**
- * True as soon as nobody has the decoy's channel open any more: the kernel then answers in the daemon's place. False if
- * somebody else answers, as one who reads the channel through an io_uring, or nobody does until the signal comes.
+ * Finds out whether anybody still has the decoy's channel: if nobody has, the kernel answers in the daemon's place. `never` if
+ * somebody else answers, as a process that nobody knows of, or nobody does until the signal comes. A read that an io_uring
+ * began takes the request, and lets go of the channel with that. `unknown` of a mount that is not for our user.
  */
-export async function isAbandoned({ mountpoint }: Mount, namespace: Namespace, signal: AbortSignal): Promise<boolean> {
-  const prober = startProber(namespace.reach(mountpoint))
+export async function isAbandoned(mount: Mount, namespace: Namespace, signal: AbortSignal): Promise<Abandoned> {
+  if (!isForUs(mount)) return 'unknown'
+  const prober = startProber(namespace.reach(mount.mountpoint))
   const kill = () => prober.child.kill('SIGKILL')
   signal.addEventListener('abort', kill)
   try {
-    return abandoned.includes((await prober.answer) ?? 0)
+    return abandonedBy[(await prober.answer) ?? 0] ?? 'never'
   } finally {
     signal.removeEventListener('abort', kill)
   }
 }
+
+/** What a connection that is aborted answers, and what it answers to those who waited: fs/fuse/dev.c. */
+const abandonedBy: Record<number, Abandoned> = { 107: 'before' /* ENOTCONN */, 103: 'meanwhile' /* ECONNABORTED */ }
+
+/** Others are answered without the daemon. Source: fs/fuse/dir.c, fuse_allow_current_process. */
+const isForUs = ({ superOptions }: Mount): boolean =>
+  superOptions.split(',').some((option) => option === 'allow_other' || option === `user_id=${process.geteuid?.()}`)

@@ -8,6 +8,7 @@ const reasons = {
   'no-channel': 'has no channel of its decoy open',
   'keeps-opening': 'opens one channel after the other',
   'io-uring': 'uses the channel through io_uring, where no other file can be put in its place',
+  'still-served': 'is not the only one that serves its decoy',
   'other-machine': 'is a 32-bit program',
   'no-syscall-instruction': 'has no vdso to make a system call in',
   unisolated: 'could not be given a mount namespace of its own',

@@ -19,7 +19,7 @@ import { endGraft, graft, prepareRelay, rejoin, respawnGrafted } from './graftin
 import { healWhenPossible } from './healing.js'
 import { killFamily } from './life.js'
 import type { Cause, ManagedMount } from './managed-mount.js'
-import { seekAgain } from './seeking.js'
+import { isWholly, seekAgain, suspectServer } from './seeking.js'
 import type { Action, MachineEvent } from './transitions.js'
 import { findStray, unmountOurs } from './unmount.js'
 import { follow, rescan, suspectStock } from './watching.js'
@@ -120,9 +120,14 @@ export const actions = {
     if (!decoy) return
     if (decoy.server !== m.leader?.pid && !follow(m, decoy.server)) return seekAgain(m)
     graft(m, decoy)
-    if (!m.graft) return
-    ask(m)
+    const { graft: grafted } = m
+    if (!grafted) return
     m.enter('proving')
+    void isWholly(m, decoy).then((isWhole) => {
+      if (!isWhole || m.graft !== grafted || m.state !== 'proving') return
+      ask(m)
+      suspectServer(m, decoy)
+    })
   },
 
   rejoin(m) {

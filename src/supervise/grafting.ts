@@ -127,6 +127,8 @@ export function rejoin(m: ManagedMount): void {
   }
   m.graft = null
   m.healing = null
+  m.seeking?.end()
+  m.seeking = null
   m.closing = Promise.all([m.closing, graft.relay.stop()])
   m.enter('serving')
   m.emit('healed', {

@@ -1,6 +1,8 @@
 // From the start of a grafted life to its decoy. As long as a life lives and is not grafted, somebody waits here for it: what
 // fails because a process has just ended is tried again with those that are left, and the end of the life ends the waiting.
-import { awaitDecoy } from '../graft/decoy.js'
+import type { ServedMount } from '../capture/find-mount.js'
+import { awaitDecoy, isAbandoned } from '../graft/decoy.js'
+import { fdsCalled } from '../graft/descriptors.js'
 import { GraftError } from '../graft/error.js'
 import type { IsolatedLaunched } from '../graft/isolated-launch.js'
 import { Namespace } from '../graft/namespace.js'
@@ -69,6 +71,49 @@ function refuse(m: ManagedMount, error: unknown): void {
 
 const hasEnded = (error: unknown): boolean =>
   error instanceof GraftError && (error.reason === 'ended' || error.reason === 'no-channel')
+
+/**
+ * Whether a grafted life may be asked for an answer. One that has an io_uring may have begun to read in a way that no exchange
+ * of descriptors ends, and what it would answer to such a request would come to the relay: it is found out before.
+ */
+export async function isWholly(m: ManagedMount, decoy: ServedMount): Promise<boolean> {
+  const rings = daemonFamily(m.helpers(), null).filter((pid) => fdsCalled(pid, 'anon_inode:[io_uring]').length > 0)
+  const [pid] = rings
+  if (pid === undefined) return true
+  const abandoned = await abandonment(m, decoy, RING_MS)
+  if (abandoned === null) return false
+  const isHeld = abandoned === 'meanwhile' || abandoned === 'never'
+  if (isHeld) refuseUnproven(m, new GraftError('io-uring', pid))
+  return !isHeld
+}
+
+/** A grafted life that does not answer soon may have left its channel with somebody nobody knows of, who answers in its place. */
+export function suspectServer(m: ManagedMount, decoy: ServedMount): void {
+  const { seeking } = m
+  setTimeout(async () => {
+    if (!seeking || m.seeking !== seeking || m.state !== 'proving') return
+    if ((await abandonment(m, decoy)) === 'never') refuseUnproven(m, new GraftError('still-served', seeking.pid))
+  }, PATIENCE_MS).unref()
+}
+
+/** Null if the life is over first. */
+async function abandonment({ seeking }: ManagedMount, { mount }: ServedMount, withinMs = 0) {
+  if (!seeking) return null
+  const { signal, namespace } = seeking
+  const late = withinMs > 0 ? [AbortSignal.timeout(withinMs)] : []
+  const abandoned = await isAbandoned(mount, namespace, AbortSignal.any([signal, ...late]))
+  return signal.aborted ? null : abandoned
+}
+
+/** A mount that has been answered is served, whoever else has a channel. */
+function refuseUnproven(m: ManagedMount, error: GraftError): void {
+  if (m.state === 'proving') refuse(m, error)
+}
+
+/** How soon a life answers that has nothing to do. */
+const PATIENCE_MS = 100
+/** How long an io_uring may take to let go. */
+const RING_MS = 1000
 
 /** How long a process that has been killed may take to be gone. */
 export const DYING_MS = 200

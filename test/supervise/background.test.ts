@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { argvOf, childrenOf, startTimeOf } from '../../src/kernel/process.js'
 import type { Pid } from '../../src/native/types.js'
+import { nothingLeft } from '../fixtures/after-all.js'
 import { builtExample, noExamples } from '../fixtures/compiled.js'
 import { until } from '../fixtures/deadline.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
@@ -82,6 +83,6 @@ t.test(
     t.equal(readFileSync(join(place.mount, 'file'), 'utf8'), 'x')
     t.equal(managed.log.all('crashed').length, 1)
     await managed.stop()
-    t.strictSame(place.leftovers(), [])
+    await nothingLeft(t, place)
   },
 )

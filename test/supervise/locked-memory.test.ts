@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { nothingLeft } from '../fixtures/after-all.js'
 import { Child } from '../fixtures/child.js'
 import { compiledVictim, noCompiler } from '../fixtures/compiled.js'
 import { until } from '../fixtures/deadline.js'
@@ -31,5 +32,5 @@ t.test('an application that unmaps a file while its daemon dies is served by the
   t.match(await application.end(), { code: 0 })
   t.equal(readFileSync(join(place.source, 'file'), 'utf8'), 'y'.repeat(SIZE), 'what it wrote is there')
   t.equal((await managed.stop()).code, 0)
-  t.strictSame(place.leftovers(), [])
+  await nothingLeft(t, place)
 })
