@@ -178,14 +178,19 @@ export function cstring(text: string | Buffer): Buffer {
 export const writePointer = (struct: Buffer, offset: number, target: Buffer): void =>
   ref._writePointer(struct, offset, target)
 
+/** Memory that this process has mapped, as a Buffer; it stays mapped as long as anybody uses that. */
+export function viewAt(address: number, size: number): Buffer {
+  const cell = Buffer.alloc(8)
+  cell.writeBigUInt64LE(BigInt(address))
+  return ref.readPointer(cell, 0, size)
+}
+
 /**
  * A function of one number and a number of 32 bits as its result, at an address: what `mapCode` has mapped, and nothing
  * else. The returned function calls it with this argument each time; a call costs a third of a microsecond.
  */
 export function callable(address: number, argument: number): () => number {
-  const cell = Buffer.alloc(8)
-  cell.writeBigUInt64LE(BigInt(address))
-  const code = ref.readPointer(cell, 0, 1)
+  const code = viewAt(address, 1)
   const call = new Frame(1)
   call.set(0, argument)
   const result = new Int32Array(call.result.buffer, call.result.byteOffset, 1)

@@ -71,6 +71,7 @@ export const syscallNumbers = {
   fcntl: [72, 25],
   mmap: [9, 222],
   munmap: [11, 215],
+  madvise: [28, 233],
   rt_sigprocmask: [14, 135],
   nanosleep: [35, 101],
   sendto: [44, 206],

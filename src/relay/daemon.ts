@@ -4,7 +4,7 @@ import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE } from '../fuse/message.js'
 import { type OpcodeName, opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
-import { allocate } from '../native/memory.js'
+import { borrowPages, returnPages } from '../native/pages.js'
 import { Ended, ends, type Wire } from './wire.js'
 
 const header = layout('fuse_in_header')
@@ -28,7 +28,7 @@ export interface Found {
 }
 
 export class Daemon {
-  private readonly own = allocate(OWN_SIZE)
+  private readonly own = borrowPages(OWN_SIZE)
   private counter = 0
 
   /**
@@ -44,6 +44,11 @@ export class Daemon {
   /** The view on the last answer, a whole message; valid until the next is asked. */
   get answer(): DataView {
     return this.wire.reply.view
+  }
+
+  /** Ends its use: gives its memory back. */
+  free(): void {
+    returnPages(this.own)
   }
 
   /**

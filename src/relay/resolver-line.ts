@@ -2,7 +2,7 @@
 // a resolver, or when it is gone, every question is answered with null.
 import { RESOLVER_MESSAGE_SIZE, resolverMessage, resolverQuestions } from '../elf/resolver.js'
 import { rawSyscall } from '../native/ffi.js'
-import { allocate } from '../native/memory.js'
+import { borrowPages, returnPages } from '../native/pages.js'
 import type { Known } from './identity.js'
 
 const MSG_DONTWAIT = 0x40
@@ -25,7 +25,7 @@ export interface Answer {
 type Take = (answer: Answer | null) => void
 
 export class ResolverLine {
-  private readonly message = allocate(RESOLVER_MESSAGE_SIZE)
+  private readonly message = borrowPages(RESOLVER_MESSAGE_SIZE)
   private readonly waiting = new Map<number, Take>()
   private readonly queue: { bytes: Buffer; take: Take }[] = []
   private counter = 0
@@ -83,6 +83,11 @@ export class ResolverLine {
     this.waiting.clear()
     this.queue.length = 0
     for (const take of all) take(null)
+  }
+
+  /** Ends its use: gives its memory back. */
+  free(): void {
+    returnPages(this.message)
   }
 
   /** Takes up one answer, if there is one. */

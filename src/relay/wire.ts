@@ -4,6 +4,7 @@ import { rawSyscall } from '../native/ffi.js'
 import { addStatusFlags } from '../native/files.js'
 import { allocate, type Block } from '../native/memory.js'
 import { openFlags } from '../native/open-flags.js'
+import { borrowPages, returnPages } from '../native/pages.js'
 import { pollEvents } from '../native/poll.js'
 import { Patience } from './patience.js'
 import { outcomes, Pump } from './pump.js'
@@ -53,9 +54,9 @@ export interface Late {
 
 export class Wire {
   /** What the kernel asks. */
-  request: Block = allocate(MESSAGE_SIZE)
+  request: Block = borrowPages(MESSAGE_SIZE)
   /** What the daemon answers. */
-  reply: Block = allocate(MESSAGE_SIZE)
+  reply: Block = borrowPages(MESSAGE_SIZE)
   /** How long the message is that `next` has brought. */
   length = 0
   /** True when there is something to be told to the relay's thread. */
@@ -104,6 +105,12 @@ export class Wire {
     const flags = rawSyscall('fcntl', this.channel, F_GETFL)
     const { O_NONBLOCK } = openFlags
     rawSyscall('fcntl', this.channel, F_SETFL, isBlocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK)
+  }
+
+  /** Ends its use: gives the memory of the messages back. */
+  close(): void {
+    returnPages(this.request)
+    returnPages(this.reply)
   }
 
   /** Nothing comes from the resolver any more. */
@@ -260,7 +267,9 @@ export class Wire {
     if (length > 0) return length
     if (length === -EINVAL && this.request.bytes.length < LARGEST_MESSAGE) {
       // The buffer has to hold the largest request of this connection.
-      this.request = allocate(this.request.bytes.length * 4)
+      const size = this.request.bytes.length * 4
+      returnPages(this.request)
+      this.request = borrowPages(size)
       this.knowRequest()
       return this.readRequest()
     }

@@ -128,6 +128,9 @@ class Serving {
     }
     this.wire.setChannelBlocking(true)
     this.publish()
+    this.wire.close()
+    this.line.free()
+    this.translator.daemon.free()
   }
 
   /** One round: waits for something, and does it. Returns false if nothing was there in time. @throws Ended */
