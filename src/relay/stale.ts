@@ -1,6 +1,12 @@
 // Nodeids of earlier lives. A request that names one waits here while the resolver asks the kernel for the path; then the
 // path is looked up in the new life, name by name, and the request goes on. What is found there must be the same file.
+//
+// A life may have renamed or removed a name and died before it said so. The kernel's paths are then those of before, and
+// could lead to another file: these requests, which are sent again, go first of all, one after the other, and nothing else
+// is asked for or served until they are settled.
+import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
+import { opcodes } from '../fuse/opcodes.js'
 import { findFile, type Known, removeHidden } from './identity.js'
 import type { Answer, ResolverLine } from './resolver-line.js'
 import type { Translator } from './translator.js'
@@ -8,6 +14,8 @@ import type { Translator } from './translator.js'
 const header = layout('fuse_in_header')
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
+/** What changes the paths that the kernel has. */
+const moves = new Set<number>((['RENAME', 'RENAME2', 'UNLINK', 'RMDIR'] as const).map((name) => opcodes[name].number))
 
 /** A nodeid that something holds on to, as the scan of processes found it. */
 export interface PinnedNode {
@@ -24,7 +32,8 @@ interface Query {
   /** Generations that it may have, the likeliest first. */
   readonly generations: readonly number[]
   tried: number
-  readonly isPin: boolean
+  /** How many moves were settled when it was not found. */
+  missedAt: number
   /** Where it is known without the resolver. */
   readonly path: Buffer | null
 }
@@ -49,7 +58,15 @@ export class Stale {
   private readonly generations = [0]
   /** Questions for when no rename is under way. */
   private delayed: (() => void)[] = []
-  private pinsLeft = 0
+  /** True until the requests that were sent again have all been read; those that move something are among the parked. */
+  isGathering = false
+  /** True while a move that was sent again is served in spite of the reservation. */
+  isMoving = false
+  private movesSettled = 0
+  /** What was not found while moves were still to be settled: asked for again afterwards. */
+  private readonly again = new Map<string, Query>()
+  private pins: ReadonlyMap<string, Query> = new Map()
+  private isOpening = false
   private onPinned: (() => void) | undefined
   private readonly evidence = { matches: 0 }
 
@@ -68,7 +85,7 @@ export class Stale {
 
   /** Nodeids of earlier lives that nobody has found out yet. */
   get unresolved(): number {
-    return this.asking.size + this.lost.size
+    return this.asking.size + this.again.size + this.lost.size
   }
 
   get hasReady(): boolean {
@@ -79,26 +96,34 @@ export class Stale {
   begin(pins: readonly PinnedNode[], done: () => void): void {
     for (const { generation } of pins) if (!this.generations.includes(generation)) this.generations.push(generation)
     this.onPinned = done
+    this.isGathering = true
+    this.isOpening = true
     const queries = new Map<string, Query>()
     for (const { low, high, generation, path } of pins) {
       if (low === 1 && high === 0) continue
       const known = path === null ? null : Buffer.from(path)
-      queries.set(keyOf(low, high), { low, high, generations: [generation], tried: 0, isPin: true, path: known })
+      queries.set(keyOf(low, high), { low, high, generations: [generation], tried: 0, missedAt: -1, path: known })
     }
-    this.pinsLeft = queries.size
+    this.pins = queries
     this.line.open(this.mountpoint, (answer) => {
       if (answer !== null && answer.result >= 0) this.mountpoint = answer.path
       else if (answer !== null) this.line.close()
-      for (const [key, query] of queries) {
-        this.asking.set(key, query)
-        this.ask(key, query)
-      }
-      if (this.pinsLeft === 0) this.pinned()
+      this.isOpening = false
+      this.proceed()
     })
+  }
+
+  /** All that was sent again has been read: the kernel puts it before what is new. Source: fs/fuse/dev.c, fuse_resend. */
+  gathered(): void {
+    if (!this.isGathering) return
+    this.isGathering = false
+    this.proceed()
   }
 
   /** Goes on without what could not be found out in time. */
   giveUpPins(): void {
+    this.isGathering = false
+    this.isOpening = false
     this.pinned()
   }
 
@@ -107,8 +132,8 @@ export class Stale {
     const key = keyOf(low, high)
     if (this.lost.has(key)) return false
     this.parked.push({ bytes: Buffer.from(bytes.subarray(0, length)), key })
-    if (this.asking.has(key)) return true
-    const query = { low, high, generations: this.generations, tried: 0, isPin: false, path: null }
+    if (this.asking.has(key) || this.again.has(key)) return true
+    const query = { low, high, generations: this.generations, tried: 0, missedAt: -1, path: null }
     this.asking.set(key, query)
     // A path is only worth something while nothing is renamed: until it is found, no other request goes on.
     if (this.translator) this.translator.isReserved = true
@@ -222,7 +247,13 @@ export class Stale {
     const bytes = this.ready.shift()
     if (!bytes || !this.translator) return
     this.translator.wire.put(bytes)
+    this.isMoving = isMove(bytes)
     this.translator.fromKernel(bytes.length)
+    const wasMove = this.isMoving
+    this.isMoving = false
+    if (!wasMove || this.asking.size > 0) return
+    this.movesSettled++
+    this.proceed()
   }
 
   private ask(key: string, query: Query): void {
@@ -241,6 +272,14 @@ export class Stale {
     const { translator } = this
     if (!translator) return
     const found = findFile(translator, this.mountpoint, path, query, known, this.evidence)
+    // The name it should be found by may have been moved away from it, or one above.
+    if (!found && query.missedAt < this.movesSettled && this.parked.some(({ bytes }) => isMove(bytes))) {
+      query.missedAt = this.movesSettled
+      this.again.set(key, query)
+      this.asking.delete(key)
+      if (this.asking.size === 0) this.proceed()
+      return
+    }
     if (!found) return this.fail(key, query)
     const generation = query.generations[query.tried - 1] ?? 0
     // The request that waits may itself have been the reason that it is known by now.
@@ -249,20 +288,41 @@ export class Stale {
     else translator.daemon.forget(found.low, found.high, 1)
     if (found.hidden) this.hidden.set(key, found.hidden)
     if (known && (known.mode & S_IFMT) === S_IFDIR) this.folders.set(key, known.mtime)
-    this.settled(key, query)
+    this.settled(key)
   }
 
   private fail(key: string, query: Query): void {
     this.lost.set(key, { low: query.low, high: query.high })
     this.translator?.surroundings.report('a file of an earlier life is gone', { nodeid: key })
-    this.settled(key, query)
+    this.settled(key)
   }
 
-  private settled(key: string, query: Query): void {
+  private settled(key: string): void {
     this.asking.delete(key)
     this.let(key)
-    if (query.isPin && --this.pinsLeft === 0) this.pinned()
-    if (this.onPinned || this.asking.size > 0 || !this.translator) return
+    if (this.asking.size === 0) this.proceed()
+  }
+
+  /** Nothing is asked at present: the next move, what was not found before, what is pinned, and then the end of it. */
+  private proceed(): void {
+    if (this.isGathering || this.isOpening || !this.translator || this.ready.some(isMove)) return
+    // What waits for a nodeid does so until that is found.
+    const move = this.parked.findIndex(({ key, bytes }) => isMove(bytes) && (key === null || !this.again.has(key)))
+    const [parked] = move < 0 ? [] : this.parked.splice(move, 1)
+    if (parked) {
+      this.ready.push(parked.bytes)
+      return
+    }
+    const next = this.again.size > 0 ? [...this.again] : [...this.pins]
+    if (this.again.size > 0) this.again.clear()
+    else this.pins = new Map()
+    for (const [key, query] of next) {
+      query.tried = 0
+      this.asking.set(key, query)
+    }
+    for (const [key, query] of next) this.ask(key, query)
+    if (this.asking.size > 0 || next.length > 0) return
+    if (this.onPinned) return this.pinned()
     this.translator.isReserved = false
     this.release()
   }
@@ -282,6 +342,11 @@ export class Stale {
     done?.()
   }
 }
+
+/** True of a request that was sent again and may have changed a path already. */
+const isMove = (bytes: Buffer): boolean =>
+  bytes.readUInt32LE(header.unique.offset + 4) >= FUSE_UNIQUE_RESEND_HIGH &&
+  moves.has(bytes.readUInt32LE(header.opcode.offset))
 
 const keyOf = (low: number, high: number): string => `${high}:${low}`
 

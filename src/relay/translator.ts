@@ -121,12 +121,14 @@ export class Translator implements Late {
     if (opcode === BATCH_FORGET) return this.forgetMany(length)
     if (opcode === INTERRUPT) return this.interrupt(length)
     if (opcode === INIT) return this.refuse(low, high, EIO)
+    if (this.stale.isGathering && !resent) this.stale.gathered()
     const tid = inHeader.pid.get(view, 0)
     if (this.resolverPid !== 0 && tid === this.resolverPid) {
       if (opcode === OPENDIR) return this.openForResolver(low, high)
     } else {
       this.spanning.meet(tid, resent)
-      if (this.isReserved && !this.isSearch(opcode, length)) return this.stale.park(this.wire.request.bytes, length)
+      if (this.isReserved && !this.stale.isMoving && !this.isSearch(opcode, length))
+        return this.stale.park(this.wire.request.bytes, length)
       if (this.spanning.takeAside(opcode, tid, resent, length)) return
     }
 

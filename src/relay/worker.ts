@@ -113,7 +113,7 @@ class Serving {
     const until = performance.now() + PINS_DEADLINE_MS
     stale.begin(nodes, serve)
     while (isPinning) {
-      this.turn(Math.max(1, until - performance.now()))
+      this.turn(stale.isGathering ? 0 : Math.max(1, until - performance.now()))
       if (performance.now() >= until) stale.giveUpPins()
     }
     for (;;) this.turn(-1)
@@ -156,6 +156,7 @@ class Serving {
       (isFree && !this.isPaused ? ends.channel : 0) |
       (isFree ? 0 : ends.writable)
     const ready = wire.wait(wanted, timeoutMs)
+    if (stale.isGathering && (ready & ends.channel) === 0) stale.gathered()
     if (ready & ends.daemon) {
       const length = wire.readReply()
       if (length > 0) translator.fromDaemon(length)
