@@ -1,5 +1,6 @@
-// scripts/demo: a mount whose daemon is killed five times with kill -9 while two applications work on it. It runs the
-// commands that a user would run and shows them, and takes everything away in the end, also when it is interrupted.
+// scripts/demo: the mount of a stock daemon, bindfs, that is killed five times with kill -9 while two applications work on
+// it; of mirrorfs, where bindfs cannot be had. It runs the commands that a user would run and shows them, and takes
+// everything away in the end, also when it is interrupted.
 import { symlinkSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as pass } from 'node:timers/promises'
@@ -7,12 +8,18 @@ import { paint } from '../src/cli/output/paint.js'
 import { duration } from '../src/cli/view/duration.js'
 import { Worker } from '../test/demo/worker.js'
 import { Child, runToEnd } from '../test/fixtures/child.js'
+import { within } from '../test/fixtures/deadline.js'
 import { EventLog, type EventNamed } from '../test/fixtures/event-log.js'
 import { Place } from '../test/fixtures/place.js'
 import { keepmountCommand } from '../test/fixtures/project.js'
+import { type StockDaemon, stockDaemons } from '../test/fixtures/stock-daemons.js'
 import { median } from '../test/workload/statistics.js'
 
+const bindfs: StockDaemon = stockDaemons.bindfs
+const isStock = bindfs.missing === false
+const daemonCommand = isStock ? '-- bindfs -f source mount' : '--revive inherit -- keepmount mirror source mount'
 const KILLS = 5
+const HEALED_MS = 10_000
 /** Long enough to see the applications work. */
 const CALM_MS = 1200
 const FRAME_MS = 80
@@ -61,10 +68,11 @@ async function show(): Promise<string[]> {
   const events = new EventLog(place.path('events'), know)
   place.undo(() => events.close())
 
-  say(bold('A FUSE daemon is killed with kill -9, and its mount lives on.'))
+  say(bold(`${isStock ? 'bindfs' : 'A FUSE daemon'} is killed with kill -9, and its mount lives on.`))
+  if (!isStock) say(`(${bindfs.missing}: a daemon of keepmount’s own stands in for it)`)
   say()
   command(`cd ${place.folder}`)
-  const keepmount = run('keepmount run --name demo --events events --quiet -- keepmount mirror source mount', env)
+  const keepmount = run(`keepmount run --name demo --events events --quiet ${daemonCommand}`, env)
   const failed = keepmount.exited.then(({ code, signal }) => {
     throw new Error(`keepmount ended with ${signal ?? code}: ${keepmount.stderr.trim()}`)
   })
@@ -97,7 +105,16 @@ async function show(): Promise<string[]> {
     daemon = revived.daemon_pid
   }
   await watch([writer, reader])
+  const from = events.events.length
   await Promise.all([writer.finish(), reader.finish()])
+  if (isStock) {
+    tell(`${cyan('writer')} and ${cyan('reader')} have closed their files`)
+    const closed = performance.now()
+    await within(Promise.race([events.next('healed', { from }), failed]), HEALED_MS, 'the mount to heal')
+    tell(
+      `${green('●')} healed ${duration(performance.now() - closed)} later: the daemon serves its mount without us in between`,
+    )
+  }
   say()
 
   const status = await runToEnd(['keepmount', 'status'], { env, cwd: place.folder })

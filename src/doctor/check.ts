@@ -1,7 +1,7 @@
 // One thing that doctor tries.
 
-/** What a check is needed for: any mount at all, reviving as `inherit` does it, or only to do something better. */
-export const needs = ['run', 'inherit', 'nice'] as const
+/** What a check is needed for: any mount at all, keeping one over a crash, doing that for stock daemons, or only to do something better. */
+export const needs = ['run', 'inherit', 'graft', 'nice'] as const
 export type Need = (typeof needs)[number]
 
 export interface Finding {

@@ -5,6 +5,7 @@ import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { leaveCgroup } from '../hold/cgroup.js'
 import { place } from '../hold/placement.js'
+import { capabilities, hasCapability } from '../kernel/capabilities.js'
 import { connectionNumbers } from '../kernel/connection.js'
 import { readMounts } from '../kernel/mountinfo.js'
 import { childrenOf } from '../kernel/process.js'
@@ -22,7 +23,6 @@ import { checkStateRoot, stateRoot } from '../state/folder.js'
 import { defaultOptions } from '../supervise/options.js'
 import { type Check, type Finding, no, unknown, yes } from './check.js'
 import { type NotificationName, probeNotify } from './notify-probe.js'
-import { capabilities, hasCapability } from './rights.js'
 import { withSubject } from './subject.js'
 import { TrialConnection } from './trial-connection.js'
 
@@ -166,9 +166,9 @@ export const checks: readonly Check[] = [
   {
     id: 'purge',
     question: 'Can cached names be dropped?',
-    needed: 'nice',
-    ifOk: 'what an earlier life gave out can be taken out of the kernel’s cache',
-    ifNot: 'it stays in the kernel’s cache until memory is short',
+    needed: 'graft',
+    ifOk: 'what an earlier life gave out can be taken out of the kernel’s cache, so that the mount heals',
+    ifNot: 'it stays in the kernel’s cache until memory is short, and the mount behind its relay',
     probe: () =>
       withTrial(({ mount }) => {
         reconfigure(mount)
@@ -197,9 +197,9 @@ export const checks: readonly Check[] = [
   {
     id: 'ptrace',
     question: 'May a daemon be traced?',
-    needed: 'nice',
-    ifOk: 'a mount can be taken up also where the daemon is no child of ours',
-    ifNot: 'the channel of a daemon that is no child of ours cannot be taken',
+    needed: 'graft',
+    ifOk: 'a stock daemon can be put on the mount of an earlier life, and one that is no child of ours be taken up',
+    ifNot: 'stock daemons cannot be revived, and one that is no child of ours cannot be taken up',
     probe: () => withSubject(({ pid }) => ptraceFinding(pid)),
   },
   {
@@ -224,9 +224,9 @@ export const checks: readonly Check[] = [
   {
     id: 'file-handles',
     question: 'May files be opened by handle?',
-    needed: 'nice',
-    ifOk: 'the kernel can be asked for the path of a node',
-    ifNot: 'the kernel cannot be asked for the path of a node: CAP_DAC_READ_SEARCH is missing',
+    needed: 'graft',
+    ifOk: 'the kernel can be asked which file a nodeid of an earlier life is',
+    ifNot: 'nodeids of an earlier life mean nothing to a new one: CAP_DAC_READ_SEARCH is missing',
     probe: () => (hasCapability('CAP_DAC_READ_SEARCH') ? yes('CAP_DAC_READ_SEARCH') : no('no CAP_DAC_READ_SEARCH')),
   },
   {

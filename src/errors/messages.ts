@@ -17,6 +17,7 @@ export interface Facts {
   MOUNTPOINT_BUSY: { mountpoint: string; type: string; dead: boolean }
   NO_FUSE_DEVICE: { reason: string }
   REQUEST_TIMEOUT: { seconds: number; holdTimeoutSec: number }
+  NO_RIGHT_TO_GRAFT: { missing: readonly string[] }
   NO_RIGHT_TO_CAPTURE: { pid: number; reason: string }
   STATE_FOLDER_UNUSABLE: { folder: string; reason: string }
   STATE_FILE_BROKEN: { file: string; reason: string }
@@ -116,6 +117,12 @@ export const messages: { readonly [Code in ErrorCode]: Message<Facts[Code]> } = 
       `the kernel aborts FUSE mounts whose requests wait longer than ${seconds} s, and a pause may last ${holdTimeoutSec} s`,
     remedy: ({ seconds }) =>
       `set --hold-timeout below ${seconds}, or raise /proc/sys/fs/fuse/default_request_timeout and max_request_timeout`,
+  },
+  NO_RIGHT_TO_GRAFT: {
+    exitCode: 125,
+    text: ({ missing }) => `this user cannot revive stock daemons: ${missing.join(' and ')} missing`,
+    remedy: () =>
+      'run keepmount as root; or choose --revive inherit for a daemon that is made to be handed its channel, or --revive remount for any other',
   },
   NO_RIGHT_TO_CAPTURE: {
     exitCode: 125,

@@ -36,6 +36,7 @@ export const examples: { readonly [Code in ErrorCode]: Facts[Code] } = {
   MOUNTPOINT_BUSY: { mountpoint: '/mnt/data', type: 'fuse.sshfs', dead: true },
   NO_FUSE_DEVICE: { reason: 'no such file or directory' },
   REQUEST_TIMEOUT: { seconds: 30, holdTimeoutSec: 60 },
+  NO_RIGHT_TO_GRAFT: { missing: ['CAP_SYS_ADMIN', 'CAP_DAC_READ_SEARCH'] },
   NO_RIGHT_TO_CAPTURE: { pid: 815, reason: 'operation not permitted' },
   STATE_FOLDER_UNUSABLE: { folder: '/run/keepmount', reason: 'permission denied' },
   STATE_FILE_BROKEN: { file: '/run/keepmount/data/state.json', reason: 'it is not JSON' },

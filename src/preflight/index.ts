@@ -5,6 +5,7 @@ import type { MountOptions } from '../supervise/options.js'
 import { refuseAutoUnmount } from './auto-unmount.js'
 import { findCommand } from './command.js'
 import { checkFuseDevice } from './fuse-device.js'
+import { checkGraftRights } from './graft-rights.js'
 import { checkMountpoint } from './mountpoint.js'
 import { checkRequestTimeout } from './request-timeout.js'
 
@@ -18,6 +19,7 @@ export interface Ready {
 const checks: readonly ((options: MountOptions) => void)[] = [
   refuseAutoUnmount,
   checkFuseDevice,
+  checkGraftRights,
   checkRequestTimeout,
   () => checkStateRoot(stateRoot()),
 ]

@@ -49,7 +49,7 @@ export interface MountOptions {
 
 export const defaultOptions = {
   mountpoint: null,
-  revive: 'inherit',
+  revive: 'graft',
   afterHeal: 'channel',
   inFlight: { kind: 'resend' },
   restart: 'always',

@@ -318,11 +318,20 @@ const rows: readonly Row[] = [
     under: (place) => unshared(`mount --bind '${place.path('timeout')}' /proc/sys/fs/fuse/default_request_timeout`),
   },
   {
+    name: 'a user who may not revive stock daemons',
+    code: 'NO_RIGHT_TO_GRAFT',
+    exit: 125,
+    says: /CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH missing.*\n.*--revive remount/,
+    argv: run('--', 'true'),
+    under: (place) => [...unshared(`mount --bind '${place.path('fuse')}' /dev/fuse`), ...asNobody],
+    prepare: openDevice,
+  },
+  {
     name: 'a daemon whose channel may not be taken',
     code: 'NO_RIGHT_TO_CAPTURE',
     exit: 125,
     says: /cannot be taken.*\n.*non-dumpable/,
-    argv: run('--', './secret', '-f', '--no-allow-other', 'source', 'mount'),
+    argv: run('--revive', 'inherit', '--', './secret', '-f', '--no-allow-other', 'source', 'mount'),
     under: (place) => [...unshared(`mount --bind '${place.path('fuse')}' /dev/fuse`), ...asNobody],
     prepare: secretDaemon,
     skip: needsBindfs,
@@ -332,7 +341,7 @@ const rows: readonly Row[] = [
     code: 'STATE_FOLDER_UNUSABLE',
     exit: 125,
     says: /XDG_RUNTIME_DIR is not set/,
-    argv: run('--', 'true'),
+    argv: run('--revive', 'inherit', '--', 'true'),
     uid: NOBODY,
     env: () => ({ KEEPMOUNT_STATE_DIR: '', XDG_RUNTIME_DIR: '' }),
   },
@@ -476,7 +485,11 @@ async function secretDaemon(place: Place): Promise<void> {
   const { stdout } = await runToEnd(['sh', '-c', 'command -v bindfs'])
   copyFileSync(stdout.trim(), place.path('secret'))
   chmodSync(place.path('secret'), 0o711)
-  // Not every machine lets every user open its own.
+  await openDevice(place)
+}
+
+/** A /dev/fuse for every user: not every machine lets each open its own. */
+async function openDevice(place: Place): Promise<void> {
   await runToEnd(['mknod', '-m', '666', place.path('fuse'), 'c', '10', '229'])
   for (const path of [place.folder, place.mount, place.source]) chownSync(path, NOBODY, NOBODY)
 }

@@ -3,6 +3,7 @@ import t from 'tap'
 import { readMounts } from '../../src/kernel/mountinfo.js'
 import { Child } from '../fixtures/child.js'
 import { builtProgram } from '../fixtures/project.js'
+import { stockDaemons } from '../fixtures/stock-daemons.js'
 import { skip } from '../hold/scene.js'
 
 const { NODE_OPTIONS, ...environment } = process.env
@@ -19,6 +20,7 @@ t.test('scripts/demo', { skip }, async (t) => {
     await child.says(/nothing is left/)
     t.match(child.stdout, /0 errors in [\d,]+ lines written and [\d,]+ blocks read/)
     t.match(child.stdout, /life 6 after/)
+    if (stockDaemons.bindfs.missing === false) t.match(child.stdout, /healed [\d.]+ m?s later/)
     t.notMatch(child.stdout, '\u001b', 'without colours')
     t.notOk(isMounted(child.stdout))
   })

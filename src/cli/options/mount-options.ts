@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { KeepmountError } from '../../errors/error.js'
+import { PLACE } from '../../revive/arguments.js'
 import {
   afterHealModes,
   defaultOptions,
@@ -143,7 +144,7 @@ export function addMountOptions(command: Command): Command {
   return command
 }
 
-/** What was given and the defaults of the rest. */
+/** What was given and the defaults of the rest. A command that says where the channel goes can be handed one. */
 export function readMountOptions(command: Command, argv: readonly string[], cwd: string): MountOptions {
   const given: Record<string, unknown> = command.opts()
   const read: Record<string, unknown> = {}
@@ -151,9 +152,12 @@ export function readMountOptions(command: Command, argv: readonly string[], cwd:
     read[key] = given[command.createOption(row.flags).attributeName()] ?? row.default ?? null
   }
   // Each row's parse returns its key's type, which the loop above cannot show to the compiler.
+  if (!isGiven(command, 'revive') && argv.some((argument) => argument.includes(PLACE))) read.revive = 'inherit'
   const options = read as unknown as Omit<MountOptions, 'argv' | 'cwd' | 'env'> & { name: string | null }
   return { ...options, name: options.name ?? defaultName(argv, cwd), argv, cwd, env: environment() }
 }
+
+const isGiven = (command: Command, name: string): boolean => command.getOptionValueSource(name) === 'cli'
 
 const environment = (): Record<string, string> =>
   Object.fromEntries(Object.entries(process.env).filter((each): each is [string, string] => each[1] !== undefined))

@@ -39,6 +39,17 @@ for (const [argv, expected] of rows) {
   t.test(`takes ${argv.join(' ')}`, async (t) => t.match(read(...argv), expected))
 }
 
+t.test('a command that says where the channel goes is handed it, unless something else is asked for', async (t) => {
+  const reviveOf = (daemon: string[], ...argv: string[]) => {
+    const command = addMountOptions(new Command('keepmount run'))
+    command.parse(argv, { from: 'user' })
+    return readMountOptions(command, daemon, '/work').revive
+  }
+  t.equal(reviveOf(['mydaemon', '--channel={fd}', '/mnt']), 'inherit')
+  t.equal(reviveOf(['mydaemon', '--channel={fd}', '/mnt'], '--revive', 'graft'), 'graft')
+  t.equal(reviveOf(['mydaemon', '/mnt']), 'graft')
+})
+
 const refused: string[][] = [
   ['--name', ''],
   ['--name', '..'],
