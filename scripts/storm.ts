@@ -2,13 +2,20 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { reviveModes } from '../src/supervise/options.js'
+import { daemonNamed, stockNames } from '../test/fixtures/stock-daemons.js'
 import { type StormReport, storm } from '../test/workload/storm.js'
 
+const names = stockNames
+  .join(', ')
+  .replace(/(.{1,100})(, |$)/g, '  $1\n')
+  .trimEnd()
 const usage = `usage: scripts/storm [--kills N] [--minutes M] [--seed S] [--also holder,supervisor] [--revive MODE]
-                     [--json FILE] [-- DAEMON…]
+                     [--json FILE] [--daemon NAME | -- COMMAND…]
 
 Kills a mount's daemon again and again under eight applications that check all they do.
-DAEMON is the command to kill, with {src} and {mnt} for the folder it shows and its mountpoint; without it, keepmount mirror.
+COMMAND is what is killed, with {src} and {mnt} for the folder it shows and its mountpoint; NAME is one of
+${names}.
+Without either it is keepmount mirror. What a daemon does without kills as well is its own and not counted.
 Exits 0 if no application saw anything and nothing was left behind.`
 
 const separator = process.argv.indexOf('--')
@@ -23,6 +30,7 @@ const { values } = parseArgs({
     also: { type: 'string', default: '' },
     revive: { type: 'string' },
     json: { type: 'string' },
+    daemon: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   },
 })
@@ -30,6 +38,7 @@ if (values.help) {
   console.log(usage)
   process.exit()
 }
+const daemon = daemonNamed(values.daemon, command)
 const also = values.also.split(',').filter((who) => who === 'holder' || who === 'supervisor')
 const revive = reviveModes.find((mode) => mode === values.revive)
 const report = await storm({
@@ -38,18 +47,24 @@ const report = await storm({
   seed: Number(values.seed ?? Date.now() % 1_000_000),
   also,
   ...(revive && { revive }),
-  ...(command.length > 0 && { daemon: (source, mountpoint) => fillIn(command, source, mountpoint) }),
+  ...(daemon && { daemon }),
   progress: (text) => console.log(`  ${text}`),
 })
 show(report)
 if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
 process.exit(report.problems.length > 0 ? 1 : 0)
 
-function fillIn(argv: readonly string[], source: string, mountpoint: string): string[] {
-  return argv.map((argument) => argument.replaceAll('{src}', source).replaceAll('{mnt}', mountpoint))
-}
-
-function show({ seed, seconds, kills, lives, pause_ms, applications, supervisor_rss_kb, problems }: StormReport): void {
+function show({
+  seed,
+  seconds,
+  kills,
+  lives,
+  pause_ms,
+  applications,
+  own,
+  supervisor_rss_kb,
+  problems,
+}: StormReport): void {
   console.log('')
   for (const { name, operations, errors, wrong, longest_ms, notes } of applications) {
     console.log(
@@ -62,6 +77,7 @@ kills       ${kills.daemon} daemon, ${kills.holder} holder, ${kills.supervisor} 
 pause       median ${pause_ms.median} ms, p99 ${pause_ms.p99} ms, longest ${pause_ms.max} ms
 supervisor  ${(supervisor_rss_kb.start / 1024).toFixed(1)} MB at the start, ${(supervisor_rss_kb.end / 1024).toFixed(1)} MB at the end
 `)
+  for (const kind of own) console.log(`without kills as well: ${kind}`)
   for (const problem of problems) console.log(`PROBLEM: ${problem}`)
   console.log(problems.length === 0 ? 'weathered: nobody noticed, nothing was left behind' : 'lost')
 }

@@ -22,11 +22,22 @@ export class Crowd {
   private readonly children: { name: string; child: Child }[]
 
   /** Starts them. `ready` resolves when each has taken its first step. */
-  constructor(place: Place, members: readonly CrowdMember[] = crowdTable.map(({ name }) => name)) {
+  /** @param beneath where what they make on the mount can be seen as well; without one they look at the mount again */
+  constructor(
+    place: Place,
+    members: readonly CrowdMember[] = crowdTable.map(({ name }) => name),
+    beneath: string | null = place.source,
+  ) {
     this.children = crowdTable
       .filter(({ name }) => members.includes(name))
       .map(({ name, program, args }) => {
-        const argv = [process.execPath, builtProgram(`test/workload/${program}`), place.mount, place.source, ...args]
+        const argv = [
+          process.execPath,
+          builtProgram(`test/workload/${program}`),
+          place.mount,
+          beneath ?? place.mount,
+          ...args,
+        ]
         const child = new Child(argv, { env: place.env, cwd: '/' })
         place.undo(() => {
           child.process.kill('SIGKILL')
@@ -57,7 +68,15 @@ export class Crowd {
         } catch (error) {
           const note = error instanceof Error ? error.message : String(error)
           child.process.kill('SIGKILL')
-          return { name, operations: 0, errors: 1, wrong: 0, longest_ms: deadline, notes: [note, child.stderr] }
+          return {
+            name,
+            operations: 0,
+            errors: 1,
+            wrong: 0,
+            longest_ms: deadline,
+            notes: [note, child.stderr],
+            kinds: { [note]: 1 },
+          }
         }
       }),
     )

@@ -5,9 +5,11 @@ import { setTimeout as pass } from 'node:timers/promises'
 import { waitingRequests } from '../../src/kernel/connection.js'
 import { failedWith } from '../../src/native/error.js'
 import type { ReviveMode } from '../../src/supervise/options.js'
+import { Child } from '../fixtures/child.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
 import { Place } from '../fixtures/place.js'
 import { mirrorCommand } from '../fixtures/project.js'
+import type { StockDaemon } from '../fixtures/stock-daemons.js'
 import { Crowd, type CrowdMember } from './crowd.js'
 import { Random } from './random.js'
 import { median, quantile, rounded } from './statistics.js'
@@ -18,8 +20,8 @@ export interface StormOptions {
   readonly kills: number
   readonly minutes: number
   readonly seed: number
-  /** argv of the daemon, given the folder to show and the mountpoint. Without it, the mirror. */
-  readonly daemon?: (source: string, mountpoint: string) => string[]
+  /** Without it, the mirror. */
+  readonly daemon?: StockDaemon
   /** How the daemon is revived; `inherit` is for the mirror alone. */
   readonly revive?: ReviveMode
   /** Who else is killed now and then. */
@@ -36,6 +38,8 @@ export interface StormReport {
   readonly pause_ms: { readonly median: number; readonly p99: number; readonly max: number }
   readonly applications: readonly WorkloadResult[]
   readonly supervisor_rss_kb: { readonly start: number; readonly end: number }
+  /** What the applications met with when nobody killed the daemon: its own ways. */
+  readonly own: readonly string[]
   /** Why the storm is lost; empty if it was weathered. */
   readonly problems: readonly string[]
 }
@@ -43,11 +47,30 @@ export interface StormReport {
 /** Longer than any revival on a busy machine; a mount that is not back by then is lost. */
 const REVIVAL_DEADLINE_MS = 30_000
 const LONGEST_CALM_MS = 300
+/** Long enough for all steps of all applications. */
+const BASELINE_MS = 3000
 
 export async function storm(options: StormOptions): Promise<StormReport> {
   const place = new Place()
   try {
     return await new Storm(place, options).run()
+  } finally {
+    await place.clean()
+  }
+}
+
+/** What the applications meet with on a mount of the bare daemon, without kills: `member: kind`. */
+async function ownKinds(daemon: StockDaemon, members: readonly CrowdMember[] | undefined): Promise<Set<string>> {
+  const place = new Place()
+  try {
+    const child = new Child(daemon.command(place), { env: place.env, cwd: '/', stdio: 'ignore' })
+    place.undo(() => child.kill())
+    await place.mounted()
+    const crowd = new Crowd(place, members, daemon.beneath(place))
+    await crowd.ready()
+    await pass(BASELINE_MS)
+    const applications = await crowd.finish()
+    return new Set(applications.flatMap(({ name, kinds }) => Object.keys(kinds).map((kind) => `${name}: ${kind}`)))
   } finally {
     await place.clean()
   }
@@ -75,7 +98,9 @@ class Storm {
     const { progress = () => undefined, minutes, seed } = this.options
     const mounted = await this.managed.event('mounted')
     this.connection = mounted.connection
-    const crowd = new Crowd(this.place, this.options.members)
+    const { daemon, members } = this.options
+    const own = daemon ? await ownKinds(daemon, members) : new Set<string>()
+    const crowd = new Crowd(this.place, members, daemon ? daemon.beneath(this.place) : this.place.source)
     await crowd.ready()
     const started = performance.now()
     // What is opened once and for all, as fusectl, is opened by the first crash.
@@ -97,10 +122,9 @@ class Storm {
     progress('the applications look at what they have made')
     const applications = await crowd.finish()
     const seconds = rounded((performance.now() - started) / 1000)
-    for (const { name, errors, wrong } of applications) {
-      if (errors > 0) this.problem(`${name}: ${errors} errors`)
-      if (wrong > 0) this.problem(`${name}: ${wrong} wrong results`)
-    }
+    for (const { name, kinds } of applications)
+      for (const [kind, count] of Object.entries(kinds))
+        if (!own.has(`${name}: ${kind}`)) this.problem(`${name}: ${count} times ${kind}`)
     const after = await this.settled(before)
     const lives = this.managed.life
     await this.end()
@@ -111,14 +135,16 @@ class Storm {
       lives,
       pause_ms: { median: median(this.pauses), p99: quantile(this.pauses, 0.99), max: Math.max(...this.pauses) },
       applications,
+      own: [...own],
       supervisor_rss_kb: { start: before.rss, end: after.rss },
       problems: this.problems,
     }
   }
 
   private start(): Managed {
-    const { daemon = mirrorCommand } = this.options
-    const argv = daemon(this.place.source, this.place.mount)
+    const { daemon } = this.options
+    const { source, mount } = this.place
+    const argv = daemon ? daemon.command(this.place) : mirrorCommand(source, mount)
     const revive = this.options.revive ?? (this.options.daemon ? 'graft' : 'inherit')
     return Managed.run(this.place, { daemon: argv, options: [...unlimited, '--revive', revive], cwd: process.cwd() })
   }

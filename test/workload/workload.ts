@@ -14,6 +14,8 @@ export interface WorkloadResult {
   /** The longest step, in milliseconds. */
   readonly longest_ms: number
   readonly notes: readonly string[]
+  /** How often it met with each kind of error or misfit: its text without what differs from time to time. */
+  readonly kinds: Readonly<Record<string, number>>
 }
 
 export interface Workload {
@@ -40,7 +42,10 @@ export async function runWorkload(name: string, prepare: () => Workload): Promis
   let errors = 0
   let wrong = 0
   let longest = 0
+  const kinds: Record<string, number> = {}
   const note = (text: string): void => {
+    const kind = kindOf(text)
+    kinds[kind] = (kinds[kind] ?? 0) + 1
     if (notes.length < NOTES) notes.push(`${new Date().toISOString()} ${text}`)
   }
   const misfit = (text: string): void => {
@@ -78,9 +83,16 @@ export async function runWorkload(name: string, prepare: () => Workload): Promis
     failure(error)
   }
   const longest_ms = Math.round(longest * 10) / 10
-  print(JSON.stringify({ name, operations, errors, wrong, longest_ms, notes } satisfies WorkloadResult))
+  print(JSON.stringify({ name, operations, errors, wrong, longest_ms, notes, kinds } satisfies WorkloadResult))
   process.exit()
 }
+
+/** What is told of the same cause reads the same: without paths, quotations and numbers. */
+const kindOf = (text: string): string =>
+  text
+    .replace(/‘[^’]*’|'[^']*'|\/\S+/g, '…')
+    .replace(/\d+/g, '#')
+    .slice(0, 200)
 
 /** In one piece before the process ends; console.log on a pipe may be cut. */
 const print = (line: string): void => {
