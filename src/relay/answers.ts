@@ -1,0 +1,135 @@
+// The way back: takes an answer of the daemon's, puts the kernel's ids where the daemon's stand, and hands it on. What the
+// kernel does not take, because nobody waits for it any more, is given back to the daemon.
+import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
+import { layout } from '../fuse/layout.js'
+import { OUT_HEADER_SIZE, replyHeader } from '../fuse/message.js'
+import { answerToInterrupt } from './interrupts.js'
+import { translateDirents, translatePlus } from './listings.js'
+import { translateNotification } from './notifications.js'
+import { shapes } from './shapes.js'
+import type { Translator } from './translator.js'
+
+const outHeader = layout('fuse_out_header')
+const EIO = 5
+const MAX_ERRNO = 4095
+
+export class Answers {
+  /** True once attr.ino was seen to be the nodeid: then the kernel is shown its own. */
+  inoIsNode = false
+  /** What the answer under way has given to the kernel. */
+  private readonly answered = { given: -1, opened: -1, node: 0, isDirectory: false }
+  private readonly late: { low: number; high: number; count: number }[] = []
+
+  constructor(private readonly translator: Translator) {}
+
+  /** Takes up the daemon's message of `length` bytes in `wire.reply`. Never asks the daemon anything. @throws Ended */
+  take(length: number): void {
+    const { wire, pending, nodes, tally } = this.translator
+    const { view } = wire.reply
+    if (length < OUT_HEADER_SIZE || outHeader.len.get(view, 0) !== length) {
+      tally.dropped++
+      return
+    }
+    const [low, high] = [outHeader.unique.low(view, 0), outHeader.unique.high(view, 0)]
+    if (low === 0 && high === 0) {
+      const message = translateNotification(nodes, view, length)
+      for (const each of message) this.translator.surroundings.notify(each)
+      return
+    }
+    if (low & 1) return answerToInterrupt(this.translator, low, high, length)
+    const slot = pending.take(low, high)
+    const error = outHeader.error.get(view, 0)
+    if (slot < 0) {
+      tally.dropped++
+      return
+    }
+    const shape = shapes[pending.opcode[slot] ?? 0]
+    if (!shape) return
+    const node = pending.node[slot] ?? 0
+    if (pending.resent[slot]) outHeader.unique.setHalves(view, 0, low, high + FUSE_UNIQUE_RESEND_HIGH)
+    if (error > 0 || error < -MAX_ERRNO || (error === 0 && length < shape.outLeast)) {
+      tally.dropped++
+      const size = replyHeader(view, low, outHeader.unique.high(view, 0), EIO, 0)
+      wire.answer(wire.reply.address, size)
+      return
+    }
+    let given = -1
+    let opened = -1
+    if (error === 0) {
+      if (shape.outIno !== 0 && shape.outNode === 0) this.showIno(shape.outIno, node)
+      if (shape.outNode !== 0) given = this.giveNode(shape.outNode, shape.outIno)
+      if (shape.outHandle !== 0) opened = this.giveHandle(shape.outHandle, pending.flags[slot] ?? 0)
+      if (shape.dirents === 'fuse_direntplus') translatePlus(this.translator, length)
+      else if (shape.dirents !== null && this.inoIsNode) translateDirents(this.translator, length)
+    }
+    this.answered.given = given
+    this.answered.opened = opened
+    this.answered.node = node
+    this.answered.isDirectory = shape.isDirectory
+    wire.later('channel', length)
+  }
+
+  /** A node that the daemon gave out, in the reply at `offset`: puts in the kernel's. Returns its slot, -1 for none. */
+  giveNode(offset: number, inoOffset: number): number {
+    const { wire, nodes } = this.translator
+    const { view } = wire.reply
+    const [low, high] = [view.getUint32(offset, true), view.getUint32(offset + 4, true)]
+    if (low === 0 && high === 0) return -1
+    const slot = nodes.give(low, high)
+    if (inoOffset !== 0) {
+      const isNode = view.getUint32(inoOffset, true) === low && view.getUint32(inoOffset + 4, true) === high
+      if (isNode) this.showIno(inoOffset, slot)
+    }
+    view.setUint32(offset, nodes.kernelLow[slot] ?? 0, true)
+    view.setUint32(offset + 4, nodes.kernelHigh[slot] ?? 0, true)
+    if (nodes.stale[slot]) {
+      view.setUint32(offset + 8, nodes.generation[slot] ?? 0, true)
+      view.setUint32(offset + 12, 0, true)
+    }
+    return slot
+  }
+
+  /** A handle that the daemon gave out, in the reply at `offset`: puts in the kernel's. Returns its slot. */
+  private giveHandle(offset: number, flags: number): number {
+    const { wire, handles } = this.translator
+    const { view } = wire.reply
+    const slot = handles.give(view.getUint32(offset, true), view.getUint32(offset + 4, true), flags)
+    handles.primed[slot] = 1
+    view.setUint32(offset, handles.kernelLow[slot] ?? 0, true)
+    view.setUint32(offset + 4, handles.kernelHigh[slot] ?? 0, true)
+    return slot
+  }
+
+  /** Where the inode number is the daemon's nodeid, the kernel is shown its own. */
+  private showIno(offset: number, slot: number): void {
+    const { wire, nodes } = this.translator
+    const { view } = wire.reply
+    const [low, high] = [nodes.daemonLow[slot] ?? 0, nodes.daemonHigh[slot] ?? 0]
+    if (view.getUint32(offset, true) !== low || view.getUint32(offset + 4, true) !== high) return
+    if (slot !== 0) this.inoIsNode = true
+    view.setUint32(offset, nodes.kernelLow[slot] ?? 0, true)
+    view.setUint32(offset + 4, nodes.kernelHigh[slot] ?? 0, true)
+  }
+
+  /** What was put off because it could not be done within an answer. */
+  doLate(): void {
+    for (let next = this.late.pop(); next; next = this.late.pop())
+      this.translator.daemon.forget(next.low, next.high, next.count)
+  }
+
+  /** The kernel does not wait for this answer any more: what it would have held is given back to the daemon. */
+  unwanted(): void {
+    const { nodes } = this.translator
+    const { given, opened, node, isDirectory } = this.answered
+    if (given >= 0) {
+      const [low, high] = [nodes.daemonLow[given] ?? 0, nodes.daemonHigh[given] ?? 0]
+      if (opened >= 0) this.giveBack(opened, low, high, isDirectory)
+      this.late.push({ low, high, count: nodes.takeBack(given) })
+    } else if (opened >= 0) this.giveBack(opened, nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0, isDirectory)
+  }
+
+  private giveBack(handle: number, low: number, high: number, isDirectory: boolean): void {
+    this.translator.reopening.releaseLater(handle, low, high, isDirectory)
+    this.translator.handles.release(handle)
+  }
+}
