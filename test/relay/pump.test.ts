@@ -27,7 +27,9 @@ class Scene {
     const [[channel, kernel], [socket, daemon]] = [socketpair('seqpacket'), socketpair('seqpacket')]
     this.ours = { channel, socket }
     this.theirs = { channel: kernel, socket: daemon }
-    t.teardown(() => [channel, kernel, socket, daemon, this.event].forEach((fd) => rawSyscall('close', fd)))
+    t.teardown(() => {
+      for (const fd of [channel, kernel, socket, daemon, this.event]) rawSyscall('close', fd)
+    })
     for (const fd of [channel, socket]) addStatusFlags(fd, openFlags.O_NONBLOCK)
     const { request, reply } = this.blocks
     this.pump = new Pump(code)
