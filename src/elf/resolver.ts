@@ -23,6 +23,8 @@ export const resolverQuestions = {
   READ: 6,
   /** The argument is a path, links followed; the answer carries its struct file_handle where that of READ has the file. */
   HANDLE: 7,
+  /** As RESOLVE, for the folder above the folder that the argument names; the answer has its struct file_handle at 16. */
+  PARENT: 8,
   /**
    * Asks whether anything uses the mount whose path is the argument, but that it is mounted: -EAGAIN if nothing does,
    * -EBUSY if something does. Source: umount(2), MNT_EXPIRE. The mark that this leaves is taken away by using the mount:
@@ -43,6 +45,7 @@ const PATH_MAX = 4096
 const PART = 0x1_0000
 const HANDLE_ROOM = 128
 const AT_SYMLINK_FOLLOW = 0x400
+const AT_EMPTY_PATH = 0x1000
 /** The number that each file gets in its turn, so that the name of its link is known beforehand. */
 const TURN = 9
 const SIGKILL = 9
@@ -91,6 +94,7 @@ export const resolver: Program = {
     ['if', 'op', '==', resolverQuestions.NOTIFY, 'notify'],
     ['if', 'op', '==', resolverQuestions.READ, 'read'],
     ['if', 'op', '==', resolverQuestions.HANDLE, 'handle'],
+    ['if', 'op', '==', resolverQuestions.PARENT, 'parent'],
     ['if', 'op', '==', resolverQuestions.USE, 'use'],
     ['move', 'fd', -ENOSYS],
     ['goto', 'answer'],
@@ -129,6 +133,25 @@ export const resolver: Program = {
     ['add', 'size', path],
     ['move', 'fd', 0],
     ['goto', 'send'],
+
+    ['label', 'parent'],
+    ['call', 'open_by_handle_at', 'root', 'cursor', O_PATH | O_CLOEXEC],
+    ['move', 'fd', 'result'],
+    ['if', 'fd', '<', 0, 'answer'],
+    ['call', 'openat', 'fd', address('above'), O_PATH | O_CLOEXEC, 0],
+    ['move', 'op', 'result'],
+    ['call', 'close', 'fd'],
+    ['move', 'fd', 'op'],
+    ['if', 'fd', '<', 0, 'answer'],
+    ['store', 4, at('cursor'), statx - argument - 8],
+    ['call', 'name_to_handle_at', 'fd', address('nothing'), 'cursor', frame(0), AT_EMPTY_PATH],
+    ['move', 'op', 'result'],
+    ['call', 'dup3', 'fd', TURN, O_CLOEXEC],
+    ['call', 'close', 'fd'],
+    ['if', 'op', '==', 0, 'describe'],
+    ['call', 'close', TURN],
+    ['move', 'fd', 'op'],
+    ['goto', 'answer'],
 
     ['label', 'purge'],
     ['call', 'fspick', AT_FDCWD, 'cursor', FSPICK_CLOEXEC],
@@ -225,6 +248,8 @@ export const resolver: Program = {
     ['data', Buffer.from(`/proc/self/fd/${TURN}\0`)],
     ['label', 'dot'],
     ['data', Buffer.from('.\0')],
+    ['label', 'above'],
+    ['data', Buffer.from('..\0')],
     ['label', 'nothing'],
     ['data', Buffer.from('\0')],
     ['label', 'name'],

@@ -4,6 +4,7 @@ import { RESOLVER_MESSAGE_SIZE, resolverMessage, resolverQuestions } from '../el
 import { rawSyscall } from '../native/ffi.js'
 import { borrowPages, returnPages } from '../native/pages.js'
 import type { Known } from './identity.js'
+import type { NodeHandle } from './looking.js'
 
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
@@ -21,6 +22,8 @@ export interface Answer {
   readonly path: Buffer
   /** What the kernel has cached of the file. */
   readonly known: Known | null
+  /** The nodeid that it is about, where it was asked for the folder above. */
+  readonly handle: NodeHandle
 }
 type Take = (answer: Answer | null) => void
 
@@ -53,12 +56,21 @@ export class ResolverLine {
   }
 
   resolve(low: number, high: number, generation: number, take: Take): boolean {
+    return this.byHandle(resolverQuestions.RESOLVE, low, high, generation, take)
+  }
+
+  private byHandle(op: number, low: number, high: number, generation: number, take: Take): boolean {
     if (this.fd < 0) return false
     const handle = Buffer.alloc(8 + HANDLE_BYTES)
     for (const [i, word] of [HANDLE_BYTES, FILEID_INO64_GEN, high, low, generation].entries())
       handle.writeUInt32LE(word, 4 * i)
-    this.question(resolverQuestions.RESOLVE, handle, take)
+    this.question(op, handle, take)
     return true
+  }
+
+  /** The same for the folder above a folder, with its handle. */
+  parentOf(low: number, high: number, generation: number, take: Take): boolean {
+    return this.byHandle(resolverQuestions.PARENT, low, high, generation, take)
   }
 
   purge(mountpoint: Buffer, take: Take): void {
@@ -101,7 +113,12 @@ export class ResolverLine {
     this.waiting.delete(token)
     const hasPath = size > resolverMessage.path
     const path = hasPath ? Buffer.from(bytes.subarray(resolverMessage.path, size)) : Buffer.alloc(0)
-    take?.({ result: view.getInt32(resolverMessage.result, true), path, known: hasPath ? this.known() : null })
+    take?.({
+      result: view.getInt32(resolverMessage.result, true),
+      path,
+      known: hasPath ? this.known() : null,
+      handle: this.handle(),
+    })
     for (let next = this.queue.shift(); next; next = this.queue.shift()) {
       this.send(next.bytes, next.take)
       if (this.waiting.size >= MOST_UNANSWERED) break
@@ -123,6 +140,13 @@ export class ResolverLine {
     const sent = rawSyscall('sendto', this.fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0)
     if (sent < 0) return take(null)
     this.waiting.set(token, take)
+  }
+
+  /** Source: fs/fuse/inode.c, fuse_encode_fh. */
+  private handle(): NodeHandle {
+    const at = resolverMessage.argument + 8
+    const word = (i: number): number => this.message.view.getUint32(at + 4 * i, true)
+    return { high: word(0), low: word(1), generation: word(2) }
   }
 
   /** Source: statx(2): stx_mask 0, stx_nlink 16, stx_mode 28, stx_ino 32, stx_mtime 112. */

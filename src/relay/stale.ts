@@ -287,8 +287,34 @@ export class Stale {
       translator.nodes.adopt(query.low, query.high, found.low, found.high, generation)
     else translator.daemon.forget(found.low, found.high, 1)
     if (found.hidden) this.hidden.set(key, found.hidden)
-    if (known && (known.mode & S_IFMT) === S_IFDIR) this.folders.set(key, known.mtime)
+    if (known && (known.mode & S_IFMT) === S_IFDIR) {
+      this.folders.set(key, known.mtime)
+      if (this.onPinned) this.askAbove(key, query, generation)
+    }
     this.settled(key)
+  }
+
+  /**
+   * Finds the folder above one that is pinned: it is in use as well, and has to keep its nodeid. Otherwise the kernel would
+   * lose its name, and `..` would lead to a folder that counts as removed.
+   */
+  private askAbove(key: string, { low, high }: Query, generation: number): void {
+    const place = `above ${key}`
+    const asked = this.line.parentOf(low, high, generation, (answer) => {
+      this.asking.delete(place)
+      if (answer !== null && answer.result >= 0) {
+        const { handle, path, known } = answer
+        const above = keyOf(handle.low, handle.high)
+        const isKnown = this.translator !== undefined && this.translator.nodes.ofKernel(handle.low, handle.high) >= 0
+        if (!isKnown && !this.asking.has(above) && !this.again.has(above) && !this.pins.has(above)) {
+          const query = { ...handle, generations: [handle.generation], tried: 1, missedAt: -1, path: null }
+          this.asking.set(above, query)
+          return this.found(above, query, path, known)
+        }
+      }
+      if (this.asking.size === 0) this.proceed()
+    })
+    if (asked) this.asking.set(place, { low, high, generations: [generation], tried: 1, missedAt: -1, path: null })
   }
 
   private fail(key: string, query: Query): void {
