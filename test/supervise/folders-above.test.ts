@@ -1,0 +1,40 @@
+// The folders above a current folder: they are in use too, though nobody has them open. They keep their nodeids over a
+// crash, so that `..` leads to them also after they were looked up by another way.
+import { mkdirSync, type statSync } from 'node:fs'
+import t from 'tap'
+import { Application } from '../fixtures/application.js'
+import { Managed, unlimited } from '../fixtures/managed.js'
+import { placeFor } from '../fixtures/place.js'
+import { cannotGraft, type StockName, stockDaemons } from '../fixtures/stock-daemons.js'
+
+// The first shows inode numbers of its own, the second those of what it mirrors.
+for (const name of ['sshfs', 'bindfs'] as const satisfies StockName[])
+  t.test(`${name}: a folder above a current folder stays what it is`, { skip: cannotGraft(name) }, async (t) => {
+    const place = placeFor(t)
+    mkdirSync(place.path('source/above/middle/current'), { recursive: true })
+    const managed = await Managed.serving(place, {
+      daemon: stockDaemons[name].command(place),
+      options: [...unlimited, '--revive', 'graft'],
+    })
+    const app = new Application(place)
+    const [above, middle] = [`${place.mount}/above`, `${place.mount}/above/middle`]
+    await app.do('chdir', `${middle}/current`)
+    const other = new Application(place)
+    const numberOf = async (path: string): Promise<unknown> =>
+      ((await other.do('statSync', path)) as ReturnType<typeof statSync>)?.ino
+    const before = [await numberOf(above), await numberOf(middle)]
+    for (let kill = 1; kill <= 2; kill++) {
+      await managed.crash()
+      t.same([await numberOf(above), await numberOf(middle)], before, 'another application sees the same folders')
+      t.same(await app.do('readdirSync', '..'), kill === 1 ? ['current'] : ['current', 'new-1'])
+      t.same(await app.do('readdirSync', '../..'), ['middle'])
+      await app.do('writeFileSync', `../new-${kill}`, 'new')
+    }
+    t.same(await other.do('readdirSync', middle), ['current', 'new-1', 'new-2'])
+    for (const each of [app, other]) each.kill()
+    await Promise.all([app.ended, other.ended])
+    await managed.event('healed')
+    // Each daemon has an exit code of its own for SIGTERM.
+    await managed.stop()
+    t.strictSame(place.leftovers(), [])
+  })
