@@ -136,6 +136,7 @@ export const actions = {
   },
 
   retire(m) {
+    m.isRetired = true
     m.life?.signal(SIGTERM)
   },
 
@@ -187,8 +188,9 @@ export const actions = {
 
   end(m, { event, unmounted = 'unmounted' }) {
     if (event === 'unmounted') m.emit('unmounted', { reason: unmounted })
-    // Somebody wanted the mount gone while no life served it: that is no failure.
-    if (event === 'unmounted' || (m.state === 'leaving' && m.pause)) m.lastExit = { code: 0, signal: null }
+    // Somebody wanted the mount gone while no life served it, or one that did not see it go: that is no failure.
+    if (event === 'unmounted' || (m.state === 'leaving' && (m.pause || m.isRetired)))
+      m.lastExit = { code: 0, signal: null }
     end(m, {})
   },
 } satisfies Record<Action, (m: ManagedMount, cause: Cause) => void>

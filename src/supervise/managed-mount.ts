@@ -71,6 +71,8 @@ export class ManagedMount {
   lastCrash: Crash | null = null
   lastExit: Exit | null = null
   pause: Pause | null = null
+  /** True once a life was told to end since its mount is gone. */
+  isRetired = false
   /** While a life is served through a relay. */
   graft: Graft | null = null
   /** What was last put on record of it. */

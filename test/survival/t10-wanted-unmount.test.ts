@@ -8,6 +8,7 @@ import { Application } from '../fixtures/application.js'
 import { runToEnd } from '../fixtures/child.js'
 import { Managed, moodyMirror } from '../fixtures/managed.js'
 import { type Place, placeFor } from '../fixtures/place.js'
+import { cannotGraft, stockDaemons } from '../fixtures/stock-daemons.js'
 
 const ways: Record<string, (place: Place, application: Application) => Promise<unknown>> = {
   umount: (place) => runToEnd(['umount', place.mount]),
@@ -20,8 +21,25 @@ const ways: Record<string, (place: Place, application: Application) => Promise<u
 const LONG_SEC = '600'
 
 /** Each makes a mount that is in the state it is named after. */
-const situations: Record<string, { lives: number; make: (place: Place) => Promise<Managed> }> = {
+interface Situation {
+  readonly lives: number
+  readonly skip?: string | false
+  readonly make: (place: Place) => Promise<Managed>
+}
+const situations: Record<string, Situation> = {
   serving: { lives: 1, make: (place) => Managed.serving(place) },
+  'behind its relay': {
+    lives: 2,
+    skip: cannotGraft('bindfs'),
+    async make(place) {
+      const managed = await Managed.serving(place, {
+        daemon: stockDaemons.bindfs.command(place),
+        options: ['--revive', 'graft', '--after-heal', 'relay'],
+      })
+      await managed.crash()
+      return managed
+    },
+  },
   'paused, the next life starting': {
     lives: 2,
     async make(place) {
@@ -51,10 +69,10 @@ const mustWait: Record<string, readonly string[]> = {
   'paused, waiting to start the next life': ['umount'],
 }
 
-for (const [situation, { lives, make }] of Object.entries(situations)) {
+for (const [situation, { lives, make, skip = false }] of Object.entries(situations)) {
   for (const [way, unmount] of Object.entries(ways)) {
     if (mustWait[situation]?.includes(way)) continue
-    t.test(`${way} while ${situation} ends keepmount well`, async (t) => {
+    t.test(`${way} while ${situation} ends keepmount well`, { skip }, async (t) => {
       const place = placeFor(t)
       const application = new Application(place)
       const managed = await make(place)
