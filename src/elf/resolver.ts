@@ -30,11 +30,18 @@ export const resolverQuestions = {
    * -EBUSY if something does. Source: umount(2), MNT_EXPIRE. The mark that this leaves is taken away by using the mount:
    * only two of these calls in a row would unmount it.
    */
-  USE: 6,
+  USE: 9,
+  /**
+   * The argument is any number of messages of 40 bytes, FUSE_NOTIFY_INVAL_INODE: each is written to fd 1, which is the channel
+   * then, and the low half of the result put in its place. What comes back is the whole question.
+   */
+  PROBE: 8,
 } as const
 
 /** Where the parts of a message lie. */
 export const resolverMessage = { op: 0, result: 4, token: 8, argument: 16, statx: 48, path: 304 } as const
+/** struct fuse_out_header and struct fuse_notify_inval_inode_out. */
+export const PROBE_SIZE = 40
 /** The longest message: a notification that stores a megabyte. */
 export const RESOLVER_MESSAGE_SIZE = 0x11_0000
 
@@ -96,6 +103,7 @@ export const resolver: Program = {
     ['if', 'op', '==', resolverQuestions.HANDLE, 'handle'],
     ['if', 'op', '==', resolverQuestions.PARENT, 'parent'],
     ['if', 'op', '==', resolverQuestions.USE, 'use'],
+    ['if', 'op', '==', resolverQuestions.PROBE, 'probe'],
     ['move', 'fd', -ENOSYS],
     ['goto', 'answer'],
 
@@ -168,6 +176,20 @@ export const resolver: Program = {
     ['move', 'root', -1],
     ['move', 'fd', 0],
     ['goto', 'answer'],
+
+    ['label', 'probe'],
+    ['move', 'op', 'size'],
+    ['add', 'op', -HEADER_SIZE],
+    ['label', 'one'],
+    ['if', 'op', '<', PROBE_SIZE, 'probed'],
+    ['call', 'write', 1, 'cursor', PROBE_SIZE],
+    ['store', 4, at('cursor'), 'result'],
+    ['add', 'cursor', PROBE_SIZE],
+    ['add', 'op', -PROBE_SIZE],
+    ['goto', 'one'],
+    ['label', 'probed'],
+    ['move', 'fd', 0],
+    ['goto', 'send'],
 
     ['label', 'use'],
     ['call', 'openat', AT_FDCWD, 'cursor', O_PATH | O_CLOEXEC, 0],
