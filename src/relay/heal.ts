@@ -28,7 +28,7 @@ export interface Patient {
  */
 export async function heal({ step, pins, isStill }: Patient, last: Kept | null = null): Promise<Kept | null> {
   if (last?.pins.some(isStill)) return last
-  const use = await step('use')
+  const use = await useNow(step)
   if (use === -EBUSY && last?.reason === 'unseen') return last
   if (use !== -EAGAIN) {
     const seen = pins()
@@ -39,12 +39,19 @@ export async function heal({ step, pins, isStill }: Patient, last: Kept | null =
   // What is forgotten in the first one may be what held the rest.
   for (let i = 0; i < 2; i++) if ((await step('purge')) < 0) return inUse
   if ((await step('probe')) <= 0) return inUse
-  const kept = whoIsLeft(await step('use'), pins())
+  const kept = whoIsLeft(await useNow(step), pins())
   if (kept) return kept
   await step('close-root')
   if ((await step('pause')) > 0) return null
   await step('resume')
   return inUse
+}
+
+/** Whether anything uses the mount for longer than a look-up takes: who does is there each time it is asked. */
+async function useNow(step: Patient['step']): Promise<number> {
+  let use = await step('use')
+  for (let i = 1; i < MOST_ASKS && use === -EBUSY; i++) use = await step('use')
+  return use
 }
 
 /** Those that keep the mount from being healed: standing in the root needs no id but 1. */
@@ -65,6 +72,7 @@ function whoIsLeft(use: number, seen: readonly Pin[]): Kept | null {
   return inFlight.length === 0 ? null : { reason: 'unseen', pins: inFlight }
 }
 
+const MOST_ASKS = 16
 const EAGAIN = 11
 const EBUSY = 16
 const inUse: Kept = { reason: 'in-use', pins: [] }

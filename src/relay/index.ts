@@ -74,6 +74,8 @@ export class Relay {
   private readonly control = syscall('eventfd2', 'a relay', 0, EFD_CLOEXEC | EFD_NONBLOCK) as Fd
   private resolver: Companion | null = null
   private notifier: Companion | null = null
+  /** Asks the kernel which nodeids it holds. */
+  private prober: Companion | null = null
   /** Looks at mappings; see looking.ts. */
   private looker: Companion | null = null
   private isScanning = false
@@ -163,7 +165,9 @@ export class Relay {
 
   /** Its processes, which are our children. */
   pids(): number[] {
-    return [this.resolver, this.notifier, this.looker].flatMap((companion) => (companion ? [companion.pid] : []))
+    return [this.resolver, this.notifier, this.prober, this.looker].flatMap((companion) =>
+      companion ? [companion.pid] : [],
+    )
   }
 
   /** What it has counted; costs nothing. */
@@ -198,7 +202,12 @@ export class Relay {
 
   /** As heal.ts has it. */
   async heal(last: Kept | null = null): Promise<Kept | null> {
-    const device = this.options?.device ?? ''
+    if (this.options === null) return { reason: 'in-use', pins: [] }
+    const { device, channel } = this.options
+    if (!this.prober) {
+      this.prober = Companion.start(channel)
+      if (this.prober) this.command({ kind: 'prober', socket: this.prober.socket })
+    }
     const patient: Patient = {
       step: (kind) => this.step(kind),
       pins: () => this.pins(),
@@ -293,7 +302,8 @@ export class Relay {
     this.options = null
     this.resolver?.end()
     this.notifier?.end()
-    this.resolver = this.notifier = null
+    this.prober?.end()
+    this.resolver = this.notifier = this.prober = null
     if (!this.isScanning) this.endLooker()
     if (Atomics.load(this.words, shared.dispose) === 0) this.worker.unref()
     if (options !== null) {

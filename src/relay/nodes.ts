@@ -100,6 +100,23 @@ export class Nodes {
     return total
   }
 
+  /**
+   * The slots of ids that earlier lives gave out, and of which no lookup of this life counts: whether the kernel has them
+   * still, its FORGETs do not tell for certain, since it may have sent one before the id was known here.
+   */
+  silent(): number[] {
+    const slots: number[] = []
+    for (let slot = 1; slot < this.used; slot++) if (this.stale[slot] === 1 && this.given[slot] === 0) slots.push(slot)
+    return slots
+  }
+
+  /** The kernel holds a silent one no more. Returns how many lookups the daemon has to forget. */
+  drop(slot: number): number {
+    const own = this.own[slot] ?? 0
+    this.remove(slot)
+    return own
+  }
+
   private add(kernelLow: number, kernelHigh: number, daemonLow: number, daemonHigh: number): number {
     const slot = this.free.pop() ?? this.used++
     if (slot >= this.stale.length) this.grow()
@@ -135,6 +152,7 @@ export class Nodes {
       if (before >= 0) this.next[before] = after
     }
     if (this.stale[slot] === 1) this.staleCount--
+    this.stale[slot] = 0
     this.live--
     this.free.push(slot)
   }

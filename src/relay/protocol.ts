@@ -13,6 +13,7 @@ export type Command =
       readonly looker: number
     }
   | { readonly kind: 'scan'; readonly device: string; readonly excludePids: readonly number[]; readonly looker: number }
+  | { readonly kind: 'prober'; readonly socket: number }
   | { readonly kind: Step; readonly id: number }
 /** The steps of a heal, and back. */
 export type Step = 'purge' | 'probe' | 'use' | 'close-root' | 'pause' | 'resume'

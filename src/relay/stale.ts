@@ -8,7 +8,7 @@ import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import { opcodes } from '../fuse/opcodes.js'
 import { findFile, type Known, removeHidden } from './identity.js'
-import type { Answer, ResolverLine } from './resolver-line.js'
+import type { ResolverLine } from './resolver-line.js'
 import type { Translator } from './translator.js'
 
 const header = layout('fuse_in_header')
@@ -223,25 +223,6 @@ export class Stale {
     removeHidden(this.translator.daemon, names)
   }
 
-  /** Asks the kernel whether it still holds what is lost; `done` is told true if it holds none of it. */
-  probeLost(done: (isGone: boolean) => void): void {
-    let left = this.lost.size
-    if (left === 0 || !this.line.isOpen) return done(left === 0)
-    for (const [key, { low, high }] of this.lost) {
-      const generations = [...this.generations]
-      const next = (): void => {
-        const generation = generations.pop()
-        if (generation === undefined) this.lost.delete(key)
-        else if (this.line.resolve(low, high, generation, (answer) => (isGone(answer) ? next() : finish()))) return
-        finish()
-      }
-      const finish = (): void => {
-        if (--left === 0) done(this.lost.size === 0)
-      }
-      next()
-    }
-  }
-
   /** Hands one request that has become possible to the translator. @throws Ended */
   redo(): void {
     const bytes = this.ready.shift()
@@ -375,6 +356,3 @@ const isMove = (bytes: Buffer): boolean =>
   moves.has(bytes.readUInt32LE(header.opcode.offset))
 
 const keyOf = (low: number, high: number): string => `${high}:${low}`
-
-const ESTALE = 116
-const isGone = (answer: Answer | null): boolean => answer?.result === -ESTALE

@@ -5,6 +5,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import { type Pin, pinsOf } from './pins.js'
+import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
 import { ResolverLine } from './resolver-line.js'
 import { Stale } from './stale.js'
@@ -16,6 +17,8 @@ const PINS_DEADLINE_MS = 2000
 /** How long a heal waits for a moment without requests. */
 const QUIET_DEADLINE_MS = 100
 const CLEAR_MS = 10
+/** How long the kernel may take to say what it holds. */
+const PROBE_MS = 20
 
 const data = workerData as WorkerData
 const counters = new Int32Array(data.shared)
@@ -61,6 +64,7 @@ class Serving {
   private readonly stale: Stale
   private readonly translator: Translator
   private readonly mountpoint: Buffer
+  private prober: Prober | null = null
   private isPaused = false
   /** 2 while the kernel has a handle that is not the daemon's own, 1 while only nodeids. */
   private foreign = 0
@@ -219,7 +223,8 @@ class Serving {
     this.wire.isTold = false
     this.told = Atomics.load(count, shared.told)
     for (let command = nextCommand(); command; command = nextCommand())
-      if ('id' in command) {
+      if (command.kind === 'prober') this.prober = new Prober(command.socket)
+      else if ('id' in command) {
         const { id } = command
         this.steps[command.kind]((result) => tell({ kind: 'done', id, result }))
       }
@@ -227,7 +232,10 @@ class Serving {
 
   private readonly steps: Record<Step, (done: (result: number) => void) => void> = {
     purge: (done) => this.line.purge(this.mountpoint, (answer) => done(answer?.result ?? -1)),
-    probe: (done) => this.stale.probeLost((isGone) => done(isGone ? 1 : 0)),
+    probe: (done) => {
+      this.dropGone()
+      done(this.stale.unresolved === 0 ? 1 : 0)
+    },
     use: (done) => this.line.use(this.mountpoint, (answer) => done(answer?.result ?? -1)),
     'close-root': (done) => this.line.closeRoot(() => done(1)),
     pause: (done) => done(this.pause() ? 1 : 0),
@@ -237,6 +245,26 @@ class Serving {
       if (!this.line.isOpen) this.line.open(this.mountpoint, () => {})
       done(1)
     },
+  }
+
+  /** What an earlier life gave out and the kernel has dropped without our knowing: before we knew of it, or what it is. */
+  private dropGone(): void {
+    const { nodes, daemon } = this.translator
+    const { lost } = this.stale
+    const slots = nodes.silent()
+    const ids = [...lost.values()].flatMap(({ low, high }) => [low, high])
+    for (const slot of slots) ids.push(nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0)
+    if (ids.length === 0) return
+    const held = this.prober?.held(ids, PROBE_MS)
+    if (!held) return
+    for (const [i, key] of [...lost.keys()].entries()) if (!held[i]) lost.delete(key)
+    for (const [i, slot] of slots.entries()) {
+      if (held[held.length - slots.length + i]) continue
+      const [low, high] = [nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0]
+      const [daemonLow, daemonHigh] = [nodes.daemonLow[slot] ?? 0, nodes.daemonHigh[slot] ?? 0]
+      daemon.forget(daemonLow, daemonHigh, nodes.drop(slot))
+      this.stale.left(low, high)
+    }
   }
 
   /** Stops reading at a moment when the kernel holds no id of ours and the daemon has no request. False if none came. */
