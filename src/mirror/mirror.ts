@@ -17,7 +17,8 @@ export const NO_REPLY: Outcome = -0x1_0000
 
 /** Where a life may be ended by a test: before anything, with the record written, with the change made, unanswered. */
 export type Step = 'read' | 'recorded' | 'executed'
-export type OnStep = (step: Step, request: Request) => void
+/** May refuse what was read: by the errno that it returns. */
+export type OnStep = (step: Step, request: Request) => number | undefined
 
 /** Where a reply's body begins in `reply`. */
 export const BODY = OUT_HEADER_SIZE

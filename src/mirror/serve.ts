@@ -108,7 +108,8 @@ class Server {
       if (!(error instanceof ProtocolError)) throw error
       return error.code === 'SHORT_HEADER' ? NO_REPLY : error.code === 'UNKNOWN_OPCODE' ? -ENOSYS : -EINVAL
     }
-    mirror.onStep?.('read', request)
+    const refused = mirror.onStep?.('read', request)
+    if (refused !== undefined) return -refused
     const operation: Operation | undefined = (operations as Partial<Record<string, Operation>>)[request.opcode]
     if (!operation) return -ENOSYS
     try {
