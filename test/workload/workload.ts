@@ -62,6 +62,7 @@ export async function runWorkload(name: string, prepare: () => Workload): Promis
     workload = prepare()
   } catch (error) {
     failure(error)
+    print('ready')
   }
   while (workload && !stopped && operations + errors < (workload.limit ?? Number.POSITIVE_INFINITY)) {
     const started = performance.now()
