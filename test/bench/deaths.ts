@@ -2,13 +2,15 @@
 // needs to start by itself. One death of each kind in turn, so that all meet the same machine.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import type { ReviveMode } from '../../src/supervise/options.js'
 import { within } from '../fixtures/deadline.js'
 import type { Place } from '../fixtures/place.js'
 import { builtProgram } from '../fixtures/project.js'
+import { cannotGraft, type StockName, stockDaemons } from '../fixtures/stock-daemons.js'
 import { median, quantile } from '../workload/statistics.js'
 import type { BenchOptions, Part } from './options.js'
 import { closePlace, newPlace } from './places.js'
-import { daemons, kept } from './side.js'
+import { type Command, daemons, kept } from './side.js'
 import type { Order, Outcome } from './victim.js'
 
 export interface DeathsResult {
@@ -29,20 +31,48 @@ export interface DeathsResult {
 
 const DEADLINE_MS = 30_000
 
-/** In the order of the report. Each gives what brings about one death, or start, and what ended it. */
+interface Row {
+  readonly parts: readonly Part[]
+  readonly daemon: 'mirrorfs' | StockName
+  /** Null for the start that the others are measured against. */
+  readonly by: ReviveMode | 'respawn loop' | null
+}
+
+/** In the order of the report. */
 const kinds = {
-  'cold start': { parts: ['b', 'c'], begin: coldStart },
-  inherit: { parts: ['b', 'c'], begin: (victims) => managed('inherit', victims) },
-  remount: { parts: ['c'], begin: (victims) => managed('remount', victims) },
-  respawn: { parts: ['c'], begin: respawn },
-} as const satisfies Record<string, { parts: readonly Part[]; begin: (victims: Victims) => Promise<Once> }>
+  'cold start': { parts: ['b', 'c'], daemon: 'mirrorfs', by: null },
+  inherit: { parts: ['b', 'c'], daemon: 'mirrorfs', by: 'inherit' },
+  remount: { parts: ['c'], daemon: 'mirrorfs', by: 'remount' },
+  respawn: { parts: ['c'], daemon: 'mirrorfs', by: 'respawn loop' },
+  'bindfs, cold start': { parts: ['b'], daemon: 'bindfs', by: null },
+  'bindfs, graft': { parts: ['b'], daemon: 'bindfs', by: 'graft' },
+  'passthrough_ll, cold start': { parts: ['b'], daemon: 'passthrough_ll', by: null },
+  'passthrough_ll, graft': { parts: ['b'], daemon: 'passthrough_ll', by: 'graft' },
+  'sshfs, cold start': { parts: ['b'], daemon: 'sshfs', by: null },
+  'sshfs, graft': { parts: ['b'], daemon: 'sshfs', by: 'graft' },
+} as const satisfies Record<string, Row>
 
 export type Kind = keyof typeof kinds
+const isHere = ({ daemon }: Row): boolean => daemon === 'mirrorfs' || cannotGraft(daemon) === false
+
+/** What a kind is: the daemon, and who brings it back; null for its own start. */
+export const kindOf = (kind: Kind): Pick<Row, 'daemon' | 'by'> => kinds[kind]
+
+/** Gives what brings about one death, or start, and what ended it. */
+function begin({ daemon, by }: Row, victims: Victims): Promise<Once> {
+  const command: Command = daemon === 'mirrorfs' ? daemons.mirrorfs : stockDaemons[daemon].command
+  if (by === null) return coldStart(command, victims)
+  return by === 'respawn loop' ? respawn(command, victims) : managed(command, by, victims)
+}
+
 type Once = () => Promise<Outcome>
 type Victims = (place: Place) => Promise<ChildProcess>
 
 export async function measureDeaths({ parts, effort, progress }: BenchOptions): Promise<DeathsResult[]> {
-  const wanted = (Object.keys(kinds) as Kind[]).filter((kind) => kinds[kind].parts.some((part) => parts.includes(part)))
+  const wanted = (Object.keys(kinds) as Kind[]).filter((kind) => {
+    const row: Row = kinds[kind]
+    return row.parts.some((part) => parts.includes(part)) && isHere(row)
+  })
   const places: Place[] = []
   const victims: Victims = async (place) => {
     places.push(place)
@@ -50,7 +80,7 @@ export async function measureDeaths({ parts, effort, progress }: BenchOptions): 
   }
   try {
     const series = new Map<Kind, { once: Once; samples: Outcome[] }>()
-    for (const kind of wanted) series.set(kind, { once: await kinds[kind].begin(victims), samples: [] })
+    for (const kind of wanted) series.set(kind, { once: await begin(kinds[kind], victims), samples: [] })
     // The first of each is to warm up.
     for (let i = 0; i <= effort.deaths; i++) {
       progress(`deaths: ${i} of ${effort.deaths}`)
@@ -61,15 +91,18 @@ export async function measureDeaths({ parts, effort, progress }: BenchOptions): 
         if (i > 0) samples.push(outcome)
       }
     }
-    const cold = series.get('cold start')?.samples
-    return [...series].map(([kind, { samples }]) => summary(kind, samples, cold))
+    const coldOf = (kind: Kind): readonly Outcome[] | undefined => {
+      const cold = wanted.find((other) => kindOf(other).by === null && kindOf(other).daemon === kindOf(kind).daemon)
+      return cold && series.get(cold)?.samples
+    }
+    return [...series].map(([kind, { samples }]) => summary(kind, samples, coldOf(kind)))
   } finally {
     for (const place of places) await closePlace(place)
   }
 }
 
-async function managed(revive: 'inherit' | 'remount', victims: Victims): Promise<Once> {
-  const { place, it } = await kept(daemons.mirrorfs, ['--revive', revive])
+async function managed(command: Command, revive: ReviveMode, victims: Victims): Promise<Once> {
+  const { place, it } = await kept(command, ['--revive', revive])
   const application = await victims(place)
   return async () => {
     const from = it.log.events.length
@@ -79,15 +112,15 @@ async function managed(revive: 'inherit' | 'remount', victims: Victims): Promise
   }
 }
 
-async function coldStart(victims: Victims): Promise<Once> {
+async function coldStart(command: Command, victims: Victims): Promise<Once> {
   const place = newPlace()
   const application = await victims(place)
-  return () => ask(application, { kind: 'start', argv: daemons.mirrorfs(place) })
+  return () => ask(application, { kind: 'start', argv: command(place) })
 }
 
-async function respawn(victims: Victims): Promise<Once> {
+async function respawn(command: Command, victims: Victims): Promise<Once> {
   const place = newPlace()
-  const argv = [place.mount, ...daemons.mirrorfs(place)]
+  const argv = [place.mount, ...command(place)]
   const manager = fork(builtProgram('test/bench/respawn'), argv, { env: place.env, execArgv: [] })
   place.undo(() => manager.kill('SIGKILL'))
   const started = async (): Promise<number> => ((await said(manager)) as { pid: number }).pid

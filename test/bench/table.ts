@@ -1,7 +1,7 @@
 // The report as a table for people. Every figure that has a goal is beside it.
 import type { Paint } from '../../src/cli/output/paint.js'
 import type { BenchReport } from './bench.js'
-import type { DeathsResult } from './deaths.js'
+import { type DeathsResult, kindOf } from './deaths.js'
 import type { MemoryResult } from './memory.js'
 import type { OperationsResult } from './operations.js'
 import type { RelayResult } from './relay.js'
@@ -90,26 +90,27 @@ export function table(report: BenchReport, paint: Paint): string {
       ],
       ...results.map(
         ({ kind, samples, least_ms, median_ms, p99_ms, over_cold_start_ms, failed, beneath, open_files_kept }) => [
-          names[kind],
+          nameOf(kind),
           String(samples.length),
           least_ms.toFixed(1),
           median_ms.toFixed(1),
           p99_ms.toFixed(1),
           ...overColdStart(kind, over_cold_start_ms),
-          kind === 'cold start' ? '' : String(failed),
-          kind === 'cold start' ? '' : String(beneath),
-          kind === 'cold start' ? '' : `${open_files_kept} of ${samples.length}`,
+          ...(kindOf(kind).by === null
+            ? ['', '', '']
+            : [String(failed), String(beneath), `${open_files_kept} of ${samples.length}`]),
         ],
       ),
     ])
   }
 
   function overColdStart(kind: DeathsResult['kind'], ms: number | null): [string, string] {
-    if (ms === null || kind === 'cold start') return ['', '']
+    const { by } = kindOf(kind)
+    if (ms === null || by === null) return ['', '']
     const goal = `≤ ${MOST_OVER_COLD_START_MS}`
     return [
       `${ms < 0 ? '−' : '+'}${Math.abs(ms).toFixed(1)}`,
-      kind === 'inherit' ? judged(ms <= MOST_OVER_COLD_START_MS, goal) : '',
+      by === 'inherit' || by === 'graft' ? judged(ms <= MOST_OVER_COLD_START_MS, goal) : '',
     ]
   }
 
@@ -137,12 +138,11 @@ export function table(report: BenchReport, paint: Paint): string {
 
 const scale = { operations: 1, bytes: 1e6 } as const
 
-const names = {
-  'cold start': '(its own cold start)',
-  inherit: 'keepmount, inherit',
-  remount: 'keepmount, remount',
-  respawn: 'a respawn loop',
-} as const satisfies Record<DeathsResult['kind'], string>
+function nameOf(kind: DeathsResult['kind']): string {
+  const { daemon, by } = kindOf(kind)
+  if (by === null) return `${daemon}: (its own cold start)`
+  return `${daemon}: ${by === 'respawn loop' ? 'a respawn loop' : `keepmount, ${by}`}`
+}
 
 /** Columns of their widest cell; figures, and what is above them, to the right. */
 function aligned(rows: readonly (readonly string[])[]): string[] {
