@@ -40,7 +40,6 @@ async function compare(t: Test, daemon: StockDaemon): Promise<void> {
 /** Operations that are about what some daemons lose. */
 const features = [
   ['unlinked', 'unlinked'],
-  ['half-read', 'changingRead'],
   ['log again', 'append'],
 ] as const
 
