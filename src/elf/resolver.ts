@@ -17,7 +17,7 @@ export const resolverQuestions = {
   PURGE: 3,
   /** Closes the mount's root. */
   CLOSE: 4,
-  /** Writes the argument to fd 1, which is the channel then: a notification. */
+  /** Writes the argument to fd 3, which is the channel then: a notification. */
   NOTIFY: 5,
   /** The argument is the path of a file of procfs; the answer carries what is in it from 16 on. */
   READ: 6,
@@ -32,7 +32,7 @@ export const resolverQuestions = {
    */
   USE: 9,
   /**
-   * The argument is any number of messages of 40 bytes, FUSE_NOTIFY_INVAL_INODE: each is written to fd 1, which is the channel
+   * The argument is any number of messages of 40 bytes, FUSE_NOTIFY_INVAL_INODE: each is written to fd 3, which is the channel
    * then, and the low half of the result put in its place. What comes back is the whole question.
    */
   PROBE: 8,
@@ -182,7 +182,7 @@ export const resolver: Program = {
     ['add', 'op', -HEADER_SIZE],
     ['label', 'one'],
     ['if', 'op', '<', PROBE_SIZE, 'probed'],
-    ['call', 'write', 1, 'cursor', PROBE_SIZE],
+    ['call', 'write', 3, 'cursor', PROBE_SIZE],
     ['store', 4, at('cursor'), 'result'],
     ['add', 'cursor', PROBE_SIZE],
     ['add', 'op', -PROBE_SIZE],
@@ -205,7 +205,7 @@ export const resolver: Program = {
 
     ['label', 'notify'],
     ['add', 'size', -HEADER_SIZE],
-    ['call', 'write', 1, 'cursor', 'size'],
+    ['call', 'write', 3, 'cursor', 'size'],
     ['move', 'fd', 'result'],
 
     ['goto', 'answer'],

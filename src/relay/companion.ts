@@ -5,8 +5,6 @@ import { resolverMessage, resolverQuestions } from '../elf/resolver.js'
 import { startChild } from '../kernel/children.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
-import { addStatusFlags } from '../native/files.js'
-import { openFlags } from '../native/open-flags.js'
 import { sendMessage, socketpair } from '../native/socket.js'
 import type { Fd } from '../native/types.js'
 import { enlarge } from './wire.js'
@@ -29,13 +27,13 @@ export class Companion {
       const child = startChild(executable('resolver'), [], {
         argv0: 'keepmount-path',
         cwd: '/',
-        stdio: [theirs, channel ?? 'ignore', 'ignore'],
+        // libuv makes the first three descriptors of a child block: the channel, the same open file as that which the relay
+        // reads meanwhile, must not be one of them.
+        stdio: [theirs, 'ignore', 'ignore', ...(channel === null ? [] : [channel])],
         env: {},
       })
       child.on('error', () => {})
       child.unref()
-      // libuv makes the first three descriptors of a child block, and this one is the same open file as the relay's.
-      if (channel !== null) addStatusFlags(channel, openFlags.O_NONBLOCK)
       if (child.pid !== undefined) return new Companion(ours, child.pid, () => child.kill('SIGKILL'))
     } catch (error) {
       if (!failedWith(error, 'EACCES', 'EPERM', 'EAGAIN', 'ENOMEM')) throw error
