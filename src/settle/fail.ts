@@ -20,31 +20,53 @@ export function failInFlight(
   connection: number,
   mountpoint: string,
   errno: number,
-  canResend: boolean = resend(channel),
+  canResend: boolean = true,
 ): Settled {
-  const failed = canResend ? failMarked(channel, errno) : failAll(channel, connection, mountpoint, errno)
+  const unread = new Set<bigint>()
+  if (canResend) readMarked(channel, unread)
+  const failed =
+    canResend && resend(channel)
+      ? failMarked(channel, errno, unread)
+      : failAll(channel, connection, mountpoint, errno, unread)
   return { policy: `fail:${errnoName(errno)}`, failed }
 }
 
-function failMarked(channel: Fd, errno: number): number {
-  let failed = 0
-  for (;;) {
-    const request = readRequest(channel, 0)
-    if (request === null) return failed
+/**
+ * What waits in the queue was read by no life, also if it is marked: then it was read by us, before a life that died without
+ * having read it. Marked ones come first, so that no more than one other is read.
+ */
+function readMarked(channel: Fd, unread: Set<bigint>): void {
+  for (let request = readRequest(channel, 0); request; request = readRequest(channel, 0)) {
     if (request.noReply) continue
-    if (request.unique & RESENT) {
-      if (answer(channel, request.unique, errno)) failed++
-      continue
-    }
-    // One that no life has seen: it has been read by us now, so it must come again.
-    resend(channel)
-    return failed
+    unread.add(request.unique & ~RESENT)
+    if (!(request.unique & RESENT)) return
   }
 }
 
-function failAll(channel: Fd, connection: number, mountpoint: string, errno: number): number {
+function failMarked(channel: Fd, errno: number, unread: Set<bigint>): number {
+  let failed = 0
+  for (let request = readRequest(channel, 0); request; request = readRequest(channel, 0)) {
+    if (request.noReply) continue
+    if (request.unique & RESENT && !unread.has(request.unique & ~RESENT)) {
+      if (answer(channel, request.unique, errno)) failed++
+      continue
+    }
+    unread.add(request.unique & ~RESENT)
+    if (!(request.unique & RESENT)) break
+  }
+  // What no life has seen has been read by us now, so it must come again.
+  if (unread.size > 0) resend(channel)
+  return failed
+}
+
+/** @param taken requests that have been read from the queue already */
+function failAll(channel: Fd, connection: number, mountpoint: string, errno: number, taken: Set<bigint>): number {
   let failed = 0
   let highest = 0n
+  for (const unique of taken) {
+    if (unique > highest) highest = unique
+    if (answer(channel, unique, errno)) failed++
+  }
   const drain = (timeoutMs: number) => {
     for (let request = readRequest(channel, timeoutMs); request; request = readRequest(channel, 0)) {
       if (request.noReply) continue
