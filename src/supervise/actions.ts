@@ -35,6 +35,7 @@ export const actions = {
     const now = performance.now()
     m.timers.disarm('start_timeout', 'hold_timeout')
     m.servingSince = now
+    m.holdsBack = m.pause?.settled === 'hold'
     const daemon_pid = m.leader?.pid ?? 0
     const { pause } = m
     m.pause = null
@@ -54,7 +55,7 @@ export const actions = {
     prepareRelay(m)
     if (m.graft) healWhenPossible(m)
     else rescan(m)
-    if (pause?.settled === 'hold') releaseHeldLater(m, pause.since)
+    if (pause && m.holdsBack) releaseHeldLater(m, pause.since)
   },
 
   orphan(m, { exit = unknown }) {
@@ -267,11 +268,12 @@ function releaseHeldLater(m: ManagedMount, since: number): void {
   const left = m.options.holdTimeoutSec * 1000 - (performance.now() - since)
   setTimeout(
     () => {
-      if (m.state !== 'serving' || m.number !== number) return
+      if (!(m.state === 'serving' || m.state === 'healing') || m.number !== number) return
       const channel = takeChannel(m)
       if (channel === null) return
       resend(channel)
       closeFd(channel)
+      m.holdsBack = false
     },
     Math.max(0, left),
   ).unref()

@@ -1,5 +1,6 @@
 // The time behind the relay: who keeps the mount there is looked for, and when nobody does any more, the daemon is left
 // alone. The last close of a file tells of itself, for the rest it is looked again and again, at little cost.
+import { waitingRequests } from '../kernel/connection.js'
 import type { Kept } from '../relay/index.js'
 import type { Graft } from './grafting.js'
 import type { ManagedMount } from './managed-mount.js'
@@ -71,6 +72,12 @@ class Looks {
     const isFresh = since - this.keptAt < REFRESH_MS
     const isAsked = m.options.afterHeal === 'relay'
     const { foreignHandles, parked } = relay.counts()
+    // They carry ids of an earlier life, and come again.
+    if (m.holdsBack && m.mount && waitingRequests(m.mount.connection) === 0) m.holdsBack = false
+    if (m.holdsBack) {
+      this.note('held')
+      return LOOK_MS
+    }
     if (isAsked || foreignHandles > 0 || parked > 0) {
       if (!isFresh) this.know({ reason: 'pinned', pins: relay.obstacles() })
       this.spend(since)

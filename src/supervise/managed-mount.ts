@@ -77,6 +77,8 @@ export class ManagedMount {
   graft: Graft | null = null
   /** What was last put on record of it. */
   healing: Healing | null = null
+  /** Whether there may be requests that an earlier life had read, and that are held back. */
+  holdsBack = false
   /** It waits to be needed, or serves for `graft`. */
   relay: Relay | null = null
   /** Keeps the mount namespace of a grafted life as the host's. */

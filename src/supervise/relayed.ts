@@ -3,6 +3,7 @@
 export const relayedReasons = [
   'pinned', // somebody holds on to what an earlier life gave out
   'in-use', // what happens just now uses ids of the relay's own
+  'held', // what an earlier life had read and not answered waits for the end of the longest pause
   'unseen', // somebody uses the mount whom procfs does not show
   'asked', // --after-heal relay
 ] as const

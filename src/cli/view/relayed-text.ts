@@ -4,6 +4,7 @@ import type { Healing, RelayedReason } from '../../supervise/relayed.js'
 const reasons = {
   pinned: 'files of earlier lives are in use',
   'in-use': 'what is open just now was opened through the relay',
+  held: 'requests of an earlier life are held back',
   unseen: 'somebody uses the mount whom /proc does not show',
   asked: '--after-heal relay',
 } as const satisfies Record<RelayedReason, string>
