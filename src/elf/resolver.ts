@@ -53,6 +53,7 @@ const PART = 0x1_0000
 const HANDLE_ROOM = 128
 const AT_SYMLINK_FOLLOW = 0x400
 const AT_EMPTY_PATH = 0x1000
+const CHANNEL = 3
 /** The number that each file gets in its turn, so that the name of its link is known beforehand. */
 const TURN = 9
 const SIGKILL = 9
@@ -81,7 +82,7 @@ export const resolver: Program = {
   rows: [
     ['call', 'prctl', PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0],
     ['call', 'prctl', PR_SET_NAME, address('name'), 0, 0, 0],
-    ['call', 'close_range', 3, 0xffff_ffff, 0],
+    ['call', 'close_range', CHANNEL + 1, 0xffff_ffff, 0],
     ['call', 'mmap', 0, RESOLVER_MESSAGE_SIZE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0],
     ['move', 'buffer', 'result'],
     ['move', 'root', -1],
@@ -182,7 +183,7 @@ export const resolver: Program = {
     ['add', 'op', -HEADER_SIZE],
     ['label', 'one'],
     ['if', 'op', '<', PROBE_SIZE, 'probed'],
-    ['call', 'write', 3, 'cursor', PROBE_SIZE],
+    ['call', 'write', CHANNEL, 'cursor', PROBE_SIZE],
     ['store', 4, at('cursor'), 'result'],
     ['add', 'cursor', PROBE_SIZE],
     ['add', 'op', -PROBE_SIZE],
@@ -205,7 +206,7 @@ export const resolver: Program = {
 
     ['label', 'notify'],
     ['add', 'size', -HEADER_SIZE],
-    ['call', 'write', 3, 'cursor', 'size'],
+    ['call', 'write', CHANNEL, 'cursor', 'size'],
     ['move', 'fd', 'result'],
 
     ['goto', 'answer'],

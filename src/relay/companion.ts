@@ -27,9 +27,9 @@ export class Companion {
       const child = startChild(executable('resolver'), [], {
         argv0: 'keepmount-path',
         cwd: '/',
-        // libuv makes the first three descriptors of a child block: the channel, the same open file as that which the relay
-        // reads meanwhile, must not be one of them.
-        stdio: [theirs, 'ignore', 'ignore', ...(channel === null ? [] : [channel])],
+        // libuv makes the first three of a child block, and the channel is the same open file as the relay's, whose thread
+        // would then wait for a request and see no answer of the daemon's.
+        stdio: [theirs, 'ignore', 'ignore', channel ?? 'ignore'],
         env: {},
       })
       child.on('error', () => {})
