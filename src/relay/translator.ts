@@ -221,6 +221,9 @@ export class Translator implements Late {
         if (handle < 0) {
           if (shape.rule.handleOptional) {
             view.setUint32(place.flagsOffset, view.getUint32(place.flagsOffset, true) & ~place.flag, true)
+            // As the kernel has it where there is no handle: go-fuse looks it up without a look at the flag, and dies of ours.
+            view.setUint32(at, 0, true)
+            view.setUint32(at + 4, 0, true)
             continue
           }
           if (shape.rule.unopened) return this.refuse(low, originalHigh, 0)

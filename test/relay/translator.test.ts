@@ -149,11 +149,18 @@ t.test('a handle of an earlier life that nobody has used is closed without the d
   ])
 })
 
-t.test('attributes are asked for without the handle of an earlier life', async (t) => {
-  const scene = new Scene(t)
-  scene.adopt(3n, 7n)
-  scene.ask('GETATTR', 2n, 3n, halves(1, 0), words(5n))
-  t.equal(scene.asked()[0]?.body.readUInt32LE(0), 0)
+t.test('attributes are asked for and set without the handle of an earlier life', async (t) => {
+  for (const [opcode, flag, rest] of [
+    ['GETATTR', 1, 0],
+    ['SETATTR', 64, 72],
+  ] as const) {
+    const scene = new Scene(t)
+    scene.adopt(3n, 7n)
+    scene.ask(opcode, 2n, 3n, halves(flag, 0), words(5n), Buffer.alloc(rest))
+    const [request] = scene.asked()
+    t.equal(request?.body.readUInt32LE(0), 0, `${opcode} says that it has none`)
+    t.equal(request?.body.readBigUInt64LE(8), 0n, `${opcode} names none: not every daemon looks whether it counts`)
+  }
 })
 
 t.test('a folder half read is first read again up to there', async (t) => {
