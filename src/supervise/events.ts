@@ -16,6 +16,8 @@ export interface EventFacts {
   healed: { daemon_pid: number; heal_ms: number; stop_us: number }
   /** The daemon stays behind the relay, for a reason that does not go by itself. */
   relayed: { daemon_pid: number; reason: RelayedReason; pins: Healing['pins'] }
+  /** Something that a grafted life cannot keep of an earlier one, or cannot do in its place; once each. */
+  noted: { what: string; facts: Readonly<Record<string, unknown>> }
   holder_replaced: { dead_pid: number; holder_pid: number }
   adopted: { daemon_pid: number | null; holders: number[]; previous_supervisor: number }
   gave_up: { reason: GiveUpReason; detail: string; action: string }

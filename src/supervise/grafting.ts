@@ -35,6 +35,7 @@ export interface Graft {
 export function prepareRelay(m: ManagedMount): void {
   if (m.options.revive !== 'graft' || m.relay?.isUsable) return
   m.relay = Relay.prepare()
+  m.relay.onReport((what, facts) => m.emit('noted', { what, facts }))
   void warmUp()
 }
 

@@ -2,6 +2,7 @@
 // crash, so that `..` leads to them also after they were looked up by another way.
 import { mkdirSync, type statSync } from 'node:fs'
 import t from 'tap'
+import { nothingLeft } from '../fixtures/after-all.js'
 import { Application } from '../fixtures/application.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
 import { placeFor } from '../fixtures/place.js'
@@ -36,5 +37,5 @@ for (const name of ['sshfs', 'bindfs'] as const satisfies StockName[])
     await managed.event('healed')
     // Each daemon has an exit code of its own for SIGTERM.
     await managed.stop()
-    t.strictSame(place.leftovers(), [])
+    await nothingLeft(t, place)
   })

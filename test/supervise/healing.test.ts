@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { umount } from '../../src/native/mount.js'
 import type { RelayedReason } from '../../src/supervise/relayed.js'
+import { nothingLeft } from '../fixtures/after-all.js'
 import { Application } from '../fixtures/application.js'
 import { Child } from '../fixtures/child.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
@@ -181,7 +182,7 @@ async function holds(t: Test, { hold, reason, path, byKernel }: Row): Promise<vo
   app.kill()
   await app.ended
   t.equal((await managed.stop()).code, 0)
-  t.strictSame(place.leftovers(), [])
+  await nothingLeft(t, place)
 }
 
 t.test(`it takes no more than ${QUICK} ms`, { skip: common }, async (t) => {

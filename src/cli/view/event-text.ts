@@ -55,6 +55,15 @@ const rows: { readonly [Name in EventName]: Row<Name> } = {
     title: 'relayed',
     text: (e) => `daemon ${e.daemon_pid} stays behind the relay: ${relayedText(e)}`,
   },
+  noted: {
+    symbol: '!',
+    colour: 'yellow',
+    title: 'noted',
+    text: ({ what, facts }) =>
+      `${what}${Object.entries(facts)
+        .map(([name, value]) => `, ${name} ${value}`)
+        .join('')}`,
+  },
   holder_replaced: {
     symbol: '⚓',
     colour: 'yellow',

@@ -37,6 +37,7 @@ const rows: [event: MountEvent, text: RegExp][] = [
   ],
   [{ ...common, event: 'revived', daemon_pid: 9, downtime_ms: 1, resent: false, in_flight: 'hold' }, /still wait/],
   [{ ...common, event: 'revived', daemon_pid: 9, downtime_ms: 1, resent: false, in_flight: 'none' }, /mounted anew/],
+  [{ ...common, event: 'noted', what: 'unknown opcode', facts: { opcode: 77 } }, /noted {6}unknown opcode, opcode 77/],
   [{ ...common, event: 'holder_replaced', dead_pid: 8, holder_pid: 10 }, /8 died, 10 holds the channel now/],
   [
     { ...common, event: 'adopted', daemon_pid: 7, holders: [8, 9], previous_supervisor: 5 },
@@ -85,6 +86,7 @@ t.test('every event has its text', async (t) => {
     revived: true,
     healed: true,
     relayed: true,
+    noted: true,
     holder_replaced: true,
     adopted: true,
     gave_up: true,
