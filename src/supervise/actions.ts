@@ -240,8 +240,11 @@ function forgetLife(m: ManagedMount): void {
     prober.stale = true
     prober.child.kill('SIGKILL')
   }
-  killFamily(m.helpers())
+  killFamily(m.helpers(), WORK_OFF_MS)
 }
+
+/** An ssh may have to bring what it has to the other side of the world. */
+const WORK_OFF_MS = 300
 
 function restartBarred(m: ManagedMount, exit: Exit, at: number): Cause | null {
   const { restart, startLimitBurst, startLimitIntervalSec } = m.options

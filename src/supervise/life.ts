@@ -1,12 +1,13 @@
 // One run of the daemon: the process that serves the channel and those around it. A daemon that forks into the
 // background hands its place on to a child; the life ends when nobody serves any more.
+import { fdsCalled, linkTextOf } from '../graft/descriptors.js'
 import { childrenOf, familyOf, type ProcessIdentity, startTimeOf } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
-import { pidfdOpen, pidfdSendSignal } from '../native/pidfd.js'
+import { pidfdGetfd, pidfdOpen, pidfdSendSignal } from '../native/pidfd.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import { type Exit, exitOf } from '../native/process.js'
-import type { Fd, Pid } from '../native/types.js'
+import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import type { Unwatch, Watcher } from '../native/watch.js'
 
 const SIGKILL = 9
@@ -70,14 +71,40 @@ export function daemonFamily(helpers: ReadonlySet<number>, leader: Pid | null): 
   }
 }
 
-/** Kills what is left of a dead life and waits until it is gone, so that two lives never serve one channel. */
-export function killFamily(helpers: ReadonlySet<number>): void {
+/**
+ * Kills what is left of a dead life and waits until it is gone, so that two lives never serve one channel.
+ * @param patienceMs how long those may take to end by themselves that have only their input left to work off: that may be
+ *   what applications were told is written (sshfs says so when ssh has got it)
+ */
+export function killFamily(helpers: ReadonlySet<number>, patienceMs = 0): void {
   const pidfds: Fd[] = []
+  const ending: Fd[] = []
   try {
-    for (const pid of daemonFamily(helpers, null)) pidfds.push(...pidfdIfAlive(pid))
+    for (const pid of daemonFamily(helpers, null))
+      for (const pidfd of pidfdIfAlive(pid)) {
+        pidfds.push(pidfd)
+        if (patienceMs > 0 && isEnding(pid, pidfd)) ending.push(pidfd)
+      }
+    awaitEnd(ending, patienceMs)
     killAndWait(pidfds)
   } finally {
     for (const pidfd of pidfds) closeFd(pidfd)
+  }
+}
+
+/** True if nobody is left at the other end of a process's own input, and it serves no mount. */
+function isEnding(pid: Pid, pidfd: Fd): boolean {
+  const input = 0 as RemoteFd
+  try {
+    if (linkTextOf(pid, input) === linkTextOf(process.pid as Pid, input) || fdsCalled(pid, '/dev/fuse').length > 0)
+      return false
+    const copy = pidfdGetfd(pidfd, input)
+    const events = pollOnce(copy, 0)
+    closeFd(copy)
+    return (events & pollEvents.POLLHUP) !== 0
+  } catch (error) {
+    if (failedWith(error, 'ENOENT', 'ESRCH', 'EBADF', 'EPERM', 'EACCES')) return false
+    throw error
   }
 }
 
@@ -100,7 +127,11 @@ export function killAndWait(pidfds: readonly Fd[]): void {
     }
   }
   // One in an uninterruptible sleep dies when its mount's connection is aborted, or later.
-  const deadline = performance.now() + KILL_DEADLINE_MS
+  awaitEnd(pidfds, KILL_DEADLINE_MS)
+}
+
+function awaitEnd(pidfds: readonly Fd[], withinMs: number): void {
+  const deadline = performance.now() + withinMs
   for (const pidfd of pidfds) pollOnce(pidfd, pollEvents.POLLIN, Math.max(0, deadline - performance.now()))
 }
 

@@ -86,3 +86,24 @@ t.test(
     await nothingLeft(t, place)
   },
 )
+
+t.test(
+  'who has only its input left to work off when the daemon dies, comes to its end',
+  { timeout: 60_000 },
+  async (t) => {
+    const place = placeFor(t)
+    const written = place.path('written')
+    // As ssh below sshfs, but slower: what it was given is written long after the daemon has died.
+    const reader = 'cat >/dev/null; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo written >>"$3"'
+    const managed = await Managed.serving(place, {
+      daemon: ['sh', '-c', `bindfs -f "$1" "$2" | { ${reader}; }`, 'sh', place.source, place.mount, written],
+      options: [...unlimited, ...revive],
+    })
+    for (const lives of [1, 2]) {
+      await managed.crash()
+      t.equal(readFileSync(written, 'utf8'), 'written\n'.repeat(lives))
+    }
+    t.equal((await managed.stop()).code, 0)
+    t.strictSame(place.leftovers(), [])
+  },
+)
