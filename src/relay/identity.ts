@@ -42,7 +42,7 @@ export function findFile(
   const names = namesBelow(mountpoint, isDeleted ? path.subarray(0, -DELETED.length) : path)
   if (names === null || names.length === 0) return null
   if (isDeleted) {
-    const hidden = findHidden(daemon, names, id.low, known)
+    const hidden = findHidden(daemon, names, id, known)
     if (hidden) return hidden
     // The kernel drops a name also when it was looked up anew as another file; only then the file still has that name.
     if (known?.links === 0) return null
@@ -72,9 +72,7 @@ function isSame(
 ): boolean {
   if (known === null) return !mustBeCertain
   if ((found.mode & S_IFMT) !== (known.mode & S_IFMT)) return false
-  const isNumbered = known.ino === ((BigInt(id.high) << 32n) | BigInt(id.low))
-  // Where the number was the nodeid, it says nothing of the file.
-  if (isNumbered) return !mustBeCertain
+  if (isNumbered(known, id)) return !mustBeCertain
   if (known.ino === found.ino) {
     evidence.matches++
     return true
@@ -83,24 +81,44 @@ function isSame(
 }
 
 /** libfuse's name for a file that was unlinked while open: `.fuse_hidden`, its nodeid and a counter, in 8 hex digits each. */
-function findHidden(daemon: Daemon, names: readonly Buffer[], nodeLow: number, known: Known | null): Same | null {
+const HIDDEN = /^\.fuse_hidden([0-9a-f]{8})[0-9a-f]{8}$/
+
+/**
+ * The nodeid in the name is the one that the file had in the life that hid it, which need not be the one that gave it to
+ * the kernel: so the inode number decides, where it says anything. Where it does not, only the name does.
+ */
+function findHidden(
+  daemon: Daemon,
+  names: readonly Buffer[],
+  id: { readonly low: number; readonly high: number },
+  known: Known | null,
+): Same | null {
   const above = names.slice(0, -1)
   const folder = above.length === 0 ? ROOT : walk(daemon, above)
   if (!folder) return null
-  const prefix = `.fuse_hidden${nodeLow.toString(16).padStart(8, '0')}`
-  const candidates = (namesIn(daemon, folder.low, folder.high) ?? []).filter(
-    (name) => name.length === prefix.length + 8 && name.toString('latin1').startsWith(prefix),
-  )
-  const [only] = candidates
-  const found = only && candidates.length === 1 ? daemon.lookup(folder.low, folder.high, only) : null
-  daemon.forget(folder.low, folder.high, 1)
-  if (!only || found === null || typeof found === 'number') return null
-  if (known && (found.mode & S_IFMT) !== (known.mode & S_IFMT)) {
+  const nodeOf = (name: Buffer): number => Number.parseInt(HIDDEN.exec(name.toString('latin1'))?.[1] ?? '', 16)
+  const hidden = (namesIn(daemon, folder.low, folder.high) ?? []).filter((name) => !Number.isNaN(nodeOf(name)))
+  const named = hidden.filter((name) => nodeOf(name) === id.low)
+  const isTelling = known !== null && !isNumbered(known, id)
+  const candidates = isTelling ? [...named, ...hidden.filter((name) => !named.includes(name))] : named
+  let same: Same | null = null
+  for (const name of isTelling || named.length === 1 ? candidates : []) {
+    const found = daemon.lookup(folder.low, folder.high, name)
+    if (found === null || typeof found === 'number') continue
+    const isOfItsKind = known === null || (found.mode & S_IFMT) === (known.mode & S_IFMT)
+    if (isOfItsKind && (!isTelling || found.ino === known.ino)) {
+      same = { low: found.low, high: found.high, hidden: [...above, name] }
+      break
+    }
     daemon.forget(found.low, found.high, 1)
-    return null
   }
-  return { low: found.low, high: found.high, hidden: [...above, only] }
+  daemon.forget(folder.low, folder.high, 1)
+  return same
 }
+
+/** True if the daemon shows nodeids for inode numbers: then they say nothing of the file. */
+const isNumbered = (known: Known, id: { readonly low: number; readonly high: number }): boolean =>
+  known.ino === ((BigInt(id.high) << 32n) | BigInt(id.low))
 
 /** Looks up names one in the other, from the root. The last one counts a lookup, those before do not. */
 function walk(daemon: Daemon, names: readonly Buffer[]): Found | null {
