@@ -3,6 +3,7 @@
 import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE, replyHeader } from '../fuse/message.js'
+import type { Found } from './daemon.js'
 import { answerToInterrupt } from './interrupts.js'
 import { translateDirents, translatePlus } from './listings.js'
 import { translateNotification } from './notifications.js'
@@ -18,6 +19,8 @@ export class Answers {
   inoIsNode = false
   /** What the answer under way has given to the kernel. */
   private readonly answered = { given: -1, opened: -1, node: 0, isDirectory: false }
+  /** What was looked up for the sake of a request, by its slot. */
+  readonly taken = new Map<number, readonly Found[]>()
   private readonly late: { low: number; high: number; count: number }[] = []
 
   constructor(private readonly translator: Translator) {}
@@ -42,6 +45,11 @@ export class Answers {
     if (slot < 0) {
       tally.dropped++
       return
+    }
+    const taken = this.taken.get(slot)
+    if (taken) {
+      this.taken.delete(slot)
+      this.forgetLater(taken)
     }
     const shape = shapes[pending.opcode[slot] ?? 0]
     if (!shape) return
@@ -109,6 +117,11 @@ export class Answers {
     if (slot !== 0) this.inoIsNode = true
     view.setUint32(offset, nodes.kernelLow[slot] ?? 0, true)
     view.setUint32(offset + 4, nodes.kernelHigh[slot] ?? 0, true)
+  }
+
+  /** Gives up one lookup of each, when the daemon may be told. */
+  forgetLater(found: readonly Found[]): void {
+    for (const { low, high } of found) this.late.push({ low, high, count: 1 })
   }
 
   /** What was put off because it could not be done within an answer. */

@@ -24,8 +24,8 @@ export class Pending {
     return this.byUnique.size
   }
 
-  /** @param high without the bit of a resent request */
-  add(low: number, high: number, opcode: number, resent: boolean, node: number, flags: number): void {
+  /** @param high without the bit of a resent request; returns its slot */
+  add(low: number, high: number, opcode: number, resent: boolean, node: number, flags: number): number {
     const slot = this.free.pop() ?? this.used++
     if (slot >= this.opcode.length) this.grow()
     this.opcode[slot] = opcode
@@ -34,6 +34,7 @@ export class Pending {
     this.flags[slot] = flags
     this.byUnique.set(low, high, slot)
     if (moving.has(opcode)) this.moves++
+    return slot
   }
 
   /** The slot of a request; -1 if there is none. */

@@ -9,6 +9,7 @@ import { type OpcodeName, opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { openFlags } from '../native/open-flags.js'
 import type { Found } from './daemon.js'
+import { namesOf } from './names.js'
 import type { Shape } from './shapes.js'
 import type { Translator } from './translator.js'
 
@@ -16,7 +17,6 @@ const header = layout('fuse_in_header')
 const outHeader = layout('fuse_out_header')
 const mknodIn = layout('fuse_mknod_in')
 const rename2In = layout('fuse_rename2_in')
-const setxattrIn = layout('fuse_setxattr_in')
 const writeIn = layout('fuse_write_in')
 const entryOut = layout('fuse_entry_out')
 const ioctlIn = layout('fuse_ioctl_in')
@@ -301,26 +301,4 @@ function resent(translator: Translator, shape: Shape, length: number, node: numb
     handle,
     ...namesOf(translator, shape.name, length),
   }
-}
-
-/** The names of a request, copied, and where the rest begins. */
-function namesOf(translator: Translator, opcode: OpcodeName, length: number): { names: Buffer[]; tail: number } {
-  const { bytes, view } = translator.wire.request
-  const row = opcodes[opcode]
-  const end = length - 8 * header.total_extlen.get(view, 0)
-  let at = IN_HEADER_SIZE + (row.in === null ? 0 : layout(row.in).$size)
-  if (opcode === 'SETXATTR') {
-    // Which of its two forms it is depends on what INIT agreed on; only one of them makes the lengths meet.
-    const short = IN_HEADER_SIZE + setxattrIn.setxattr_flags.offset
-    const value = view.getUint32(IN_HEADER_SIZE, true)
-    if (bytes.indexOf(0, short) + 1 + value === end) at = short
-  }
-  const names: Buffer[] = []
-  for (let i = 0; i < row.names; i++) {
-    const nul = bytes.indexOf(0, at)
-    if (nul < 0 || nul >= end) break
-    names.push(Buffer.from(bytes.subarray(at, nul)))
-    at = nul + 1
-  }
-  return { names, tail: at }
 }

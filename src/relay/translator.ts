@@ -14,6 +14,7 @@ import { isDots } from './directory.js'
 import { forget, forgetMany } from './forgetting.js'
 import { Handles } from './handles.js'
 import { interrupt } from './interrupts.js'
+import { lookUpTaken } from './names.js'
 import { Nodes } from './nodes.js'
 import { Pending } from './pending.js'
 import { Reopening } from './reopening.js'
@@ -247,8 +248,12 @@ export class Translator implements Late {
     if ((opcode === READDIR || opcode === READDIRPLUS) && handle >= 0 && this.handles.primed[handle] === 0)
       this.reopening.prime(node, handle, view)
     if ((opcode === RELEASE || opcode === RELEASEDIR) && handle >= 0) this.release(shape, handle, node)
-    if (resent && settleResent(this, shape, length, node, handle)) return
-    if (shape.replies) this.pending.add(low, high, opcode, resent, node, this.flagsOf(opcode, view))
+    const taken = lookUpTaken(this, shape.name, length, node)
+    if (resent && settleResent(this, shape, length, node, handle)) return this.answers.forgetLater(taken)
+    if (shape.replies) {
+      const slot = this.pending.add(low, high, opcode, resent, node, this.flagsOf(opcode, view))
+      if (taken.length > 0) this.answers.taken.set(slot, taken)
+    }
     this.wire.later('daemon', length)
   }
 

@@ -15,6 +15,7 @@ import { Wire } from '../../src/relay/wire.js'
 export const LIFE = 2n
 export const RESENT = 1n << 63n
 const OWN = 1n << 62n
+const ENOENT = 2
 
 export interface Asked {
   readonly opcode: number
@@ -66,6 +67,11 @@ export class Scene {
   willSay(error: number, body: Buffer = Buffer.alloc(0)): void {
     this.own += 2n
     this.send(this.daemon, reply(OWN | this.own, error, body))
+  }
+
+  /** The next names that the translator looks up do not exist. */
+  willFindNone(count: number): void {
+    for (let i = 0; i < count; i++) this.willSay(-ENOENT)
   }
 
   /** The daemon's answer to a request of the kernel's that the translator waits for. */
