@@ -79,7 +79,7 @@ export class Answers {
 
   /** A node that the daemon gave out, in the reply at `offset`: puts in the kernel's. Returns its slot, -1 for none. */
   giveNode(offset: number, inoOffset: number): number {
-    const { wire, nodes } = this.translator
+    const { wire, nodes, stale } = this.translator
     const { view } = wire.reply
     const [low, high] = [view.getUint32(offset, true), view.getUint32(offset + 4, true)]
     if (low === 0 && high === 0) return -1
@@ -93,7 +93,7 @@ export class Answers {
     if (nodes.stale[slot]) {
       view.setUint32(offset + 8, nodes.generation[slot] ?? 0, true)
       view.setUint32(offset + 12, 0, true)
-    }
+    } else stale.saw(view.getUint32(offset + 8, true))
     return slot
   }
 

@@ -7,6 +7,7 @@
 import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import { opcodes } from '../fuse/opcodes.js'
+import { isDots, namesIn } from './directory.js'
 import { findFile, type Known, removeHidden } from './identity.js'
 import type { ResolverLine } from './resolver-line.js'
 import type { Translator } from './translator.js'
@@ -14,6 +15,8 @@ import type { Translator } from './translator.js'
 const header = layout('fuse_in_header')
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
+/** A daemon may number each of its lives anew. */
+const MOST_GENERATIONS = 16
 /** What changes the paths that the kernel has. */
 const moves = new Set<number>((['RENAME', 'RENAME2', 'UNLINK', 'RMDIR'] as const).map((name) => opcodes[name].number))
 
@@ -29,8 +32,8 @@ export interface PinnedNode {
 interface Query {
   readonly low: number
   readonly high: number
-  /** Generations that it may have, the likeliest first. */
-  readonly generations: readonly number[]
+  /** Generations that it may have, in the order in which they are tried. */
+  readonly generations: number[]
   tried: number
   /** How many moves were settled when it was not found. */
   missedAt: number
@@ -55,7 +58,8 @@ export class Stale {
   private readonly hidden = new Map<string, Buffer[]>()
   /** When folders were changed last, as far as the kernel knew before this life, in nanoseconds. By kernel's id. */
   private readonly folders = new Map<string, bigint>()
-  private readonly generations = [0]
+  /** True once it is known what generations this life gives out. */
+  private hasSampled = false
   /** Questions for when no rename is under way. */
   private delayed: (() => void)[] = []
   /** True until the requests that were sent again have all been read; those that move something are among the parked. */
@@ -73,6 +77,8 @@ export class Stale {
   constructor(
     readonly line: ResolverLine,
     private mountpoint: Buffer,
+    /** Generations that nodeids of this mount were seen to have, the newest first; kept from life to life. */
+    private readonly generations: number[] = [0],
   ) {}
 
   attach(translator: Translator): void {
@@ -94,7 +100,7 @@ export class Stale {
 
   /** Opens the mount's root in the resolver, then finds all that is pinned; `done` is called when that is over. */
   begin(pins: readonly PinnedNode[], done: () => void): void {
-    for (const { generation } of pins) if (!this.generations.includes(generation)) this.generations.push(generation)
+    for (const { generation } of pins) this.learn(generation)
     this.onPinned = done
     this.isGathering = true
     this.isOpening = true
@@ -111,6 +117,19 @@ export class Stale {
       this.isOpening = false
       this.proceed()
     })
+  }
+
+  /** This life gave out a nodeid of this generation. What the kernel holds can only be asked for by both. */
+  saw(generation: number): void {
+    this.hasSampled = true
+    this.learn(generation)
+  }
+
+  private learn(generation: number): void {
+    if (this.generations[0] === generation || this.generations.includes(generation)) return
+    this.generations.unshift(generation)
+    // Most daemons know none but 0.
+    if (this.generations.length > MOST_GENERATIONS) this.generations.splice(-2, 1)
   }
 
   /** All that was sent again has been read: the kernel puts it before what is new. Source: fs/fuse/dev.c, fuse_resend. */
@@ -133,7 +152,7 @@ export class Stale {
     if (this.lost.has(key)) return false
     this.parked.push({ bytes: Buffer.from(bytes.subarray(0, length)), key })
     if (this.asking.has(key) || this.again.has(key)) return true
-    const query = { low, high, generations: this.generations, tried: 0, missedAt: -1, path: null }
+    const query = { low, high, generations: [...this.generations], tried: 0, missedAt: -1, path: null }
     this.asking.set(key, query)
     // A path is only worth something while nothing is renamed: until it is found, no other request goes on.
     if (this.translator) this.translator.isReserved = true
@@ -239,6 +258,7 @@ export class Stale {
 
   private ask(key: string, query: Query): void {
     if (query.path !== null && !this.line.isOpen) return this.found(key, query, query.path, null)
+    if (query.tried === query.generations.length && this.line.isOpen) this.addGenerations(query)
     const generation = query.generations[query.tried++]
     if (generation === undefined || !this.line.isOpen) return this.fail(key, query)
     const asked = this.line.resolve(query.low, query.high, generation, (answer) => {
@@ -247,6 +267,22 @@ export class Stale {
       else this.ask(key, query)
     })
     if (!asked) this.fail(key, query)
+  }
+
+  /** Those that have become known meanwhile, at the latest by what this life says of the first file there is. */
+  private addGenerations(query: Query): void {
+    const { translator } = this
+    if (!this.hasSampled && translator) {
+      this.hasSampled = true
+      const { daemon } = translator
+      const name = namesIn(daemon, 1, 0)?.find((each) => !isDots(each))
+      const found = name === undefined ? null : daemon.lookup(1, 0, name)
+      if (found !== null && typeof found !== 'number') {
+        this.saw(found.generation)
+        daemon.forget(found.low, found.high, 1)
+      }
+    }
+    query.generations.push(...this.generations.filter((each) => !query.generations.includes(each)))
   }
 
   private found(key: string, query: Query, path: Buffer, known: Known | null): void {

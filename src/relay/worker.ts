@@ -21,6 +21,8 @@ const CLEAR_MS = 10
 const PROBE_MS = 20
 
 const data = workerData as WorkerData
+/** The mount's, as all its lives have shown them. */
+const generations = [0]
 const counters = new Int32Array(data.shared)
 const count = new Uint32Array(data.shared)
 const drained = Buffer.alloc(8)
@@ -80,7 +82,7 @@ class Serving {
     this.line = new ResolverLine(resolver)
     this.mountpoint = Buffer.from(mountpoint)
     this.wire = new Wire(channel, daemon, data.control, resolver, data.pump)
-    this.stale = new Stale(this.line, this.mountpoint)
+    this.stale = new Stale(this.line, this.mountpoint, generations)
     const reported = new Set<string>()
     this.translator = new Translator(this.wire, this.stale, life, {
       isStopped,

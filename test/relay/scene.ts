@@ -39,15 +39,16 @@ export class Scene {
   private readonly wire: Wire
   private own = 0n
 
-  constructor(t: Test) {
+  /** @param resolver the socket on which the resolver is asked; without it there is none */
+  constructor(t: Test, resolver = -1) {
     const [channel, kernel] = socketpair('seqpacket')
     const [socket, daemon] = socketpair('seqpacket')
     const control = rawSyscall('eventfd2', 0, 0o4000) as Fd
     t.teardown(() => [channel, kernel, socket, daemon, control].forEach(closeFd))
     this.kernel = kernel
     this.daemon = daemon
-    this.wire = new Wire(channel, socket, control, -1)
-    this.stale = new Stale(new ResolverLine(-1), Buffer.from('/mnt'))
+    this.wire = new Wire(channel, socket, control, resolver)
+    this.stale = new Stale(new ResolverLine(resolver), Buffer.from('/mnt'))
     this.translator = new Translator(this.wire, this.stale, Number(LIFE), {
       isStopped: () => false,
       report: (what) => this.reports.push(what),
@@ -164,14 +165,19 @@ export const words = (...values: bigint[]): Buffer => Buffer.from(BigUint64Array
 export const halves = (...values: number[]): Buffer => Buffer.from(Uint32Array.from(values).buffer)
 
 interface Attributes {
+  readonly generation?: bigint
   readonly ino?: bigint
   readonly mode?: number
   readonly size?: bigint
 }
 
-export function entry(node: bigint, { ino = 0n, mode = 0o100644, size = 0n }: Attributes = {}): Buffer {
+export function entry(
+  node: bigint,
+  { generation = 0n, ino = 0n, mode = 0o100644, size = 0n }: Attributes = {},
+): Buffer {
   const bytes = Buffer.alloc(sizeOf('fuse_entry_out'))
   bytes.writeBigUInt64LE(node, 0)
+  bytes.writeBigUInt64LE(generation, 8)
   bytes.writeBigUInt64LE(ino, 40)
   bytes.writeBigUInt64LE(size, 48)
   bytes.writeUInt32LE(mode, 100)

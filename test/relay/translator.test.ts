@@ -1,6 +1,9 @@
 // The relay's rules without a kernel and without a daemon: what goes in at one end and what comes out at the other.
 import t from 'tap'
+import { resolverMessage } from '../../src/elf/resolver.js'
 import { opcodes } from '../../src/fuse/opcodes.js'
+import { closeFd } from '../../src/native/descriptor.js'
+import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
 import { type Asked, entry, halves, LIFE, name, RESENT, Scene, words } from './scene.js'
 
 const ENOENT = 2
@@ -69,6 +72,39 @@ t.test('a nodeid that nobody can tell is stale', async (t) => {
     t.match(scene.told(), [{ error: -ESTALE }], `and ${dots} in it, by which the kernel looks for it, at once`)
   }
   t.same(scene.asked(), [])
+})
+
+t.test('a nodeid is asked for with each generation that this mount’s were seen to have', async (t) => {
+  for (const isSeen of [true, false]) {
+    const [line, resolver] = socketpair('seqpacket')
+    t.teardown(() => [line, resolver].forEach(closeFd))
+    const scene = new Scene(t, line)
+    scene.stale.line.isOpen = true
+    if (isSeen) {
+      scene.ask('LOOKUP', 2n, 1n, name('f'))
+      scene.say(2n, 0, entry(5n, { generation: 3n }))
+    } else {
+      // OPENDIR, two READDIRs, RELEASEDIR, LOOKUP: of what there is, one is looked up.
+      scene.willSay(0, words(0x99n, 0n))
+      scene.willSay(0, Buffer.concat([words(1n, 1n), halves(1, 8), Buffer.from('f\0\0\0\0\0\0\0')]))
+      scene.willSay(0)
+      scene.willSay(0)
+      scene.willSay(0, entry(5n, { generation: 3n }))
+      scene.willForget()
+    }
+    scene.ask('GETATTR', 4n, 99n, halves(0, 0, 0, 0))
+    scene.stale.askDelayed()
+    const tried: number[] = []
+    for (let asked = receiveNow(resolver); asked; asked = receiveNow(resolver)) {
+      tried.push(asked.bytes.readUInt32LE(resolverMessage.argument + 16))
+      const answer = asked.bytes.subarray(0, resolverMessage.argument)
+      answer.writeInt32LE(-ESTALE, resolverMessage.result)
+      sendMessage(resolver, answer)
+      scene.stale.line.receive()
+    }
+    t.same(tried, isSeen ? [3, 0] : [0, 3])
+    t.equal(scene.stale.hasReady, true, 'and is gone if it is none of them')
+  }
 })
 
 t.test('lookups are counted: what this life gave is forgotten to it, what others gave is not', async (t) => {
