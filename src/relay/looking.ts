@@ -22,12 +22,15 @@ const PATIENCE_MS = 100
 const HANDLE_SIZE = 20
 
 /**
- * The texts of these files. Null for one that can't be read; undefined for one, and all after it, that was not to be had in
+ * The texts of these files, empty where what is looked for is not in it: most are long and of no interest, and as strings
+ * they would fill the heap. Null for one that can't be read; undefined for one, and all after it, that was not to be had in
  * time: then the companion is of no more use.
  * @param socket the companion's, -1 for none
  */
-export const readFiles = (socket: number, paths: readonly string[]): (string | null | undefined)[] =>
-  askAll(socket, resolverQuestions.READ, paths, (bytes) => bytes.toString('latin1'))
+export const readFiles = (socket: number, paths: readonly string[], lookedFor: string): (string | null | undefined)[] =>
+  askAll(socket, resolverQuestions.READ, paths, (bytes) =>
+    bytes.includes(lookedFor, 0, 'latin1') ? bytes.toString('latin1') : '',
+  )
 
 /** The nodeids of files of a FUSE mount, links followed. Null and undefined as for `readFiles`. */
 export const handlesOf = (socket: number, paths: readonly string[]): (NodeHandle | null | undefined)[] =>

@@ -91,11 +91,12 @@ function mapped(looker: number, pids: readonly number[], hexDevice: string): Pin
   const texts = readFiles(
     looker,
     pids.map((pid) => `/proc/${pid}/maps`),
+    ` ${hexDevice} `,
   )
   for (const [i, pid] of pids.entries()) {
     const text = texts[i]
     if (text === undefined) return [unknown(pid, '', 'mmap')]
-    if (text === null || !text.includes(` ${hexDevice} `)) continue
+    if (!text) continue
     const seen = new Set<string>()
     for (const line of text.split('\n')) {
       const [, range = '', lineDevice, inode = '', path = ''] = MAPPING.exec(line) ?? []
