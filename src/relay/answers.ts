@@ -27,13 +27,14 @@ export class Answers {
 
   /** Takes up the daemon's message of `length` bytes in `wire.reply`. Never asks the daemon anything. @throws Ended */
   take(length: number): void {
-    const { wire, pending, nodes, tally } = this.translator
+    const { wire, pending, nodes, tally, pieces } = this.translator
     const { view } = wire.reply
-    if (length < OUT_HEADER_SIZE || outHeader.len.get(view, 0) !== length) {
-      tally.dropped++
+    const [low, high] = [outHeader.unique.low(view, 0), outHeader.unique.high(view, 0)]
+    const said = outHeader.len.get(view, 0)
+    if (length < OUT_HEADER_SIZE || said !== length) {
+      if (length < OUT_HEADER_SIZE || said < length || !pieces.isBeginning(low, high)) tally.dropped++
       return
     }
-    const [low, high] = [outHeader.unique.low(view, 0), outHeader.unique.high(view, 0)]
     if (low === 0 && high === 0) {
       const message = translateNotification(nodes, view, length)
       for (const each of message) this.translator.surroundings.notify(each)
@@ -46,6 +47,7 @@ export class Answers {
       tally.dropped++
       return
     }
+    pieces.answered(slot)
     const taken = this.taken.get(slot)
     if (taken) {
       this.taken.delete(slot)

@@ -17,6 +17,7 @@ import { interrupt } from './interrupts.js'
 import { lookUpTaken } from './names.js'
 import { Nodes } from './nodes.js'
 import { Pending } from './pending.js'
+import { Pieces } from './pieces.js'
 import { Reopening } from './reopening.js'
 import { settleResent } from './resent.js'
 import { type Shape, shapes } from './shapes.js'
@@ -39,6 +40,7 @@ const RELEASE = opcodes.RELEASE.number
 const RELEASEDIR = opcodes.RELEASEDIR.number
 const READDIR = opcodes.READDIR.number
 const READDIRPLUS = opcodes.READDIRPLUS.number
+const READ = opcodes.READ.number
 const WRITE = opcodes.WRITE.number
 const IOCTL = opcodes.IOCTL.number
 const ioctlIn = layout('fuse_ioctl_in')
@@ -81,6 +83,7 @@ export class Translator implements Late {
   private readonly short = allocate(OUT_HEADER_SIZE + layout('fuse_open_out').$size)
   readonly answers = new Answers(this)
   readonly spanning = new SpanningCalls(this)
+  readonly pieces = new Pieces(this)
 
   constructor(
     readonly wire: Wire,
@@ -156,6 +159,7 @@ export class Translator implements Late {
   /** What was put off because it could not be done within an answer. @throws Ended */
   doLate(): void {
     this.answers.doLate()
+    this.pieces.doLate()
   }
 
   /** The kernel's reply to `low`, `high` with an error, or an empty success. */
@@ -253,6 +257,7 @@ export class Translator implements Late {
     if (shape.replies) {
       const slot = this.pending.add(low, high, opcode, resent, node, this.flagsOf(opcode, view))
       if (taken.length > 0) this.answers.taken.set(slot, taken)
+      if (opcode === READ && this.pieces.take(low, high, slot)) return
     }
     this.wire.later('daemon', length)
   }

@@ -5,12 +5,13 @@ import { sizeOf } from '../../src/fuse/layout.js'
 import { type OpcodeName, opcodes } from '../../src/fuse/opcodes.js'
 import { closeFd } from '../../src/native/descriptor.js'
 import { rawSyscall } from '../../src/native/ffi.js'
-import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
+import { setNonblocking } from '../../src/native/files.js'
+import { sendMessage, socketpair } from '../../src/native/socket.js'
 import type { Fd } from '../../src/native/types.js'
 import { ResolverLine } from '../../src/relay/resolver-line.js'
 import { Stale } from '../../src/relay/stale.js'
 import { Translator } from '../../src/relay/translator.js'
-import { Wire } from '../../src/relay/wire.js'
+import { enlarge, Wire } from '../../src/relay/wire.js'
 
 export const LIFE = 2n
 export const RESENT = 1n << 63n
@@ -45,6 +46,8 @@ export class Scene {
     const [socket, daemon] = socketpair('seqpacket')
     const control = rawSyscall('eventfd2', 0, 0o4000) as Fd
     t.teardown(() => [channel, kernel, socket, daemon, control].forEach(closeFd))
+    for (const fd of [channel, daemon]) enlarge(fd)
+    for (const fd of [kernel, daemon]) setNonblocking(fd, true)
     this.kernel = kernel
     this.daemon = daemon
     this.wire = new Wire(channel, socket, control, resolver)
@@ -102,7 +105,17 @@ export class Scene {
   }
 
   sayRaw(bytes: Buffer): void {
+    this.queueRaw(bytes)
+    this.hear()
+  }
+
+  /** A message of the daemon's that is still to be heard. */
+  queueRaw(bytes: Buffer): void {
     this.send(this.daemon, bytes)
+  }
+
+  /** Takes up the daemon's first message, and what that was the reason for. */
+  hear(): void {
     this.translator.fromDaemon(this.wire.readReply())
     this.wire.flush()
     this.translator.doLate()
@@ -144,9 +157,13 @@ export class Scene {
 
 function all(fd: Fd): Buffer[] {
   const messages: Buffer[] = []
-  for (let next = receiveNow(fd); next; next = receiveNow(fd)) messages.push(next.bytes)
-  return messages
+  for (;;) {
+    const size = rawSyscall('read', fd, room, room.length)
+    if (size <= 0) return messages
+    messages.push(Buffer.from(room.subarray(0, size)))
+  }
 }
+const room = Buffer.alloc(1 << 20)
 
 export function reply(unique: bigint, error: number, body: Buffer = Buffer.alloc(0)): Buffer {
   const bytes = Buffer.concat([Buffer.alloc(16), body])

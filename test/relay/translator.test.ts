@@ -4,7 +4,8 @@ import { resolverMessage } from '../../src/elf/resolver.js'
 import { opcodes } from '../../src/fuse/opcodes.js'
 import { closeFd } from '../../src/native/descriptor.js'
 import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
-import { type Asked, entry, halves, LIFE, name, RESENT, Scene, words } from './scene.js'
+import { PIECE } from '../../src/relay/pieces.js'
+import { type Asked, entry, halves, LIFE, name, RESENT, reply, Scene, words } from './scene.js'
 
 const ENOENT = 2
 const EINTR = 4
@@ -289,6 +290,50 @@ t.test('a resent request is settled as if done once', async (t) => {
     t.equal(scene.translator.pending.size, 0, `${what}: nothing is left open`)
   }
 })
+
+t.test(
+  'a read that the daemon answers in several messages is asked for again in pieces, and so are the next',
+  async (t) => {
+    const scene = new Scene(t)
+    const size = 2 * PIECE + 5000
+    const data = Buffer.from(Uint32Array.from({ length: size / 4 }, (_, i) => i).buffer)
+    const parts = [data.subarray(0, PIECE), data.subarray(PIECE, 2 * PIECE), data.subarray(2 * PIECE)]
+    const read = (unique: bigint): void => scene.ask('READ', unique, 1n, words(5n, 8192n), halves(size, 0, 0, 0, 0, 0))
+    scene.willSay(0, words(5n, 0n))
+    read(RESENT | 2n)
+    scene.asked()
+    const whole = reply(2n, 0, data)
+    for (const [from, to] of [
+      [0, 61_456],
+      [61_456, whole.length],
+    ])
+      scene.queueRaw(whole.subarray(from, to))
+    for (const part of parts) scene.willSay(0, part)
+    scene.hear()
+    for (const unique of [RESENT | 2n, 4n]) {
+      if (unique === 4n) {
+        for (const part of parts) scene.willSay(0, part)
+        read(unique)
+      }
+      const [told] = scene.told()
+      t.match(told, { unique, error: 0 })
+      t.ok(told?.body.equals(data), 'each byte is in its place')
+      t.same(
+        scene.asked().map(({ body }) => [body.readBigUInt64LE(8), body.readUInt32LE(16)]),
+        parts.map((part, i) => [8192n + BigInt(i * PIECE), i === 2 ? size - 2 * PIECE : part.length]),
+      )
+    }
+    t.equal(scene.translator.pending.size, 0)
+    scene.willSay(0, parts[0])
+    scene.willSay(0, Buffer.alloc(10))
+    read(6n)
+    t.equal(scene.told()[0]?.body.length, PIECE + 10, 'up to the end of the file')
+    scene.willSay(0, parts[0])
+    scene.willSay(-EIO)
+    read(8n)
+    t.match(scene.told(), [{ unique: 8n, error: -EIO, body: Buffer.alloc(0) }])
+  },
+)
 
 t.test('an interrupt reaches the daemon only for what the daemon has', async (t) => {
   const scene = new Scene(t)
