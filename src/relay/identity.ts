@@ -13,6 +13,14 @@ export interface Known {
   readonly mtime: bigint
 }
 
+/** The kernel's id of a file. */
+interface Id {
+  readonly low: number
+  readonly high: number
+  /** The lower half of the id that the daemon had for it when it took its name away, if it has. */
+  readonly hiddenAs: number
+}
+
 /** A file of the new life; it counts one lookup more. */
 export interface Same {
   readonly low: number
@@ -33,7 +41,7 @@ export function findFile(
   translator: Translator,
   mountpoint: Buffer,
   path: Buffer,
-  id: { readonly low: number; readonly high: number },
+  id: Id,
   known: Known | null,
   evidence: { matches: number },
 ): Same | null {
@@ -65,7 +73,7 @@ export function removeHidden(daemon: Daemon, names: readonly Buffer[]): void {
 
 function isSame(
   found: Found,
-  id: { readonly low: number; readonly high: number },
+  id: Id,
   known: Known | null,
   evidence: { matches: number },
   mustBeCertain: boolean,
@@ -87,18 +95,13 @@ const HIDDEN = /^\.fuse_hidden([0-9a-f]{8})[0-9a-f]{8}$/
  * The nodeid in the name is the one that the file had in the life that hid it, which need not be the one that gave it to
  * the kernel: so the inode number decides, where it says anything. Where it does not, only the name does.
  */
-function findHidden(
-  daemon: Daemon,
-  names: readonly Buffer[],
-  id: { readonly low: number; readonly high: number },
-  known: Known | null,
-): Same | null {
+function findHidden(daemon: Daemon, names: readonly Buffer[], id: Id, known: Known | null): Same | null {
   const above = names.slice(0, -1)
   const folder = above.length === 0 ? ROOT : walk(daemon, above)
   if (!folder) return null
   const nodeOf = (name: Buffer): number => Number.parseInt(HIDDEN.exec(name.toString('latin1'))?.[1] ?? '', 16)
   const hidden = (namesIn(daemon, folder.low, folder.high) ?? []).filter((name) => !Number.isNaN(nodeOf(name)))
-  const named = hidden.filter((name) => nodeOf(name) === id.low)
+  const named = hidden.filter((name) => nodeOf(name) === id.hiddenAs)
   const isTelling = known !== null && !isNumbered(known, id)
   const candidates = isTelling ? [...named, ...hidden.filter((name) => !named.includes(name))] : named
   let same: Same | null = null

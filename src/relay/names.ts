@@ -20,7 +20,7 @@ const taking = new Set<OpcodeName>(['UNLINK', 'RMDIR', 'RENAME', 'RENAME2'])
  */
 export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: number, node: number): Found[] {
   if (!taking.has(opcode)) return none
-  const { nodes, daemon, wire } = translator
+  const { nodes, daemon, stale, wire } = translator
   const { names } = namesOf(translator, opcode, length)
   const { view } = wire.request
   const found: Found[] = []
@@ -29,7 +29,10 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
     const low = i === 0 ? nodes.daemonLow[node] : view.getUint32(IN_HEADER_SIZE, true)
     const high = i === 0 ? nodes.daemonHigh[node] : view.getUint32(IN_HEADER_SIZE + 4, true)
     const each = daemon.lookup(low ?? 0, high ?? 0, name)
-    if (each !== null && typeof each !== 'number') found.push(each)
+    if (each === null || typeof each === 'number') continue
+    found.push(each)
+    // The first name of two is only moved.
+    if (i === names.length - 1) stale.unnamed(each.low, each.high)
   }
   return found
 }

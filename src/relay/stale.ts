@@ -29,6 +29,17 @@ export interface PinnedNode {
   readonly path: string | null
 }
 
+/** What is kept from life to life. */
+export interface Memory {
+  /** Generations that nodeids of this mount were seen to have, the newest first. */
+  readonly generations: number[]
+  /**
+   * The lower half of the daemon's id, in the life that removed its name, of what the kernel knows by an earlier one: libfuse
+   * has named the hidden file after it. By kernel's id.
+   */
+  readonly hiddenAs: Map<string, number>
+}
+
 interface Query {
   readonly low: number
   readonly high: number
@@ -77,8 +88,7 @@ export class Stale {
   constructor(
     readonly line: ResolverLine,
     private mountpoint: Buffer,
-    /** Generations that nodeids of this mount were seen to have, the newest first; kept from life to life. */
-    private readonly generations: number[] = [0],
+    private readonly memory: Memory = { generations: [0], hiddenAs: new Map() },
   ) {}
 
   attach(translator: Translator): void {
@@ -126,10 +136,10 @@ export class Stale {
   }
 
   private learn(generation: number): void {
-    if (this.generations[0] === generation || this.generations.includes(generation)) return
-    this.generations.unshift(generation)
+    if (this.memory.generations[0] === generation || this.memory.generations.includes(generation)) return
+    this.memory.generations.unshift(generation)
     // Most daemons know none but 0.
-    if (this.generations.length > MOST_GENERATIONS) this.generations.splice(-2, 1)
+    if (this.memory.generations.length > MOST_GENERATIONS) this.memory.generations.splice(-2, 1)
   }
 
   /** All that was sent again has been read: the kernel puts it before what is new. Source: fs/fuse/dev.c, fuse_resend. */
@@ -152,7 +162,7 @@ export class Stale {
     if (this.lost.has(key)) return false
     this.parked.push({ bytes: Buffer.from(bytes.subarray(0, length)), key })
     if (this.asking.has(key) || this.again.has(key)) return true
-    const query = { low, high, generations: [...this.generations], tried: 0, missedAt: -1, path: null }
+    const query = { low, high, generations: [...this.memory.generations], tried: 0, missedAt: -1, path: null }
     this.asking.set(key, query)
     // A path is only worth something while nothing is renamed: until it is found, no other request goes on.
     if (this.translator) this.translator.isReserved = true
@@ -169,7 +179,7 @@ export class Stale {
     const paths = new Array<string | undefined>(nodes.length).fill(undefined)
     let left = nodes.length
     for (const [i, { low, high }] of nodes.entries()) {
-      const generations = [...this.generations]
+      const generations = [...this.memory.generations]
       const next = (): void => {
         const generation = generations.shift()
         const asked =
@@ -225,16 +235,27 @@ export class Stale {
     return this.folders.get(keyOf(low, high))
   }
 
+  /** The daemon is to take away the name of what it knows by this id. */
+  unnamed(daemonLow: number, daemonHigh: number): void {
+    const nodes = this.translator?.nodes
+    for (let slot = nodes?.ofDaemon(daemonLow, daemonHigh) ?? -1; nodes && slot >= 0; slot = nodes.nextOf(slot))
+      if (nodes.stale[slot])
+        this.memory.hiddenAs.set(keyOf(nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0), daemonLow)
+  }
+
   /** The kernel forgot a nodeid that this life knows nothing of. */
   forgotten(low: number, high: number): void {
+    if (this.memory.hiddenAs.size > 0) this.memory.hiddenAs.delete(keyOf(low, high))
     if (this.lost.size > 0) this.lost.delete(keyOf(low, high))
   }
 
   /** The kernel forgot lookups of a nodeid; if it holds it no more, what was hidden for its sake goes. @throws Ended */
   left(low: number, high: number): void {
-    if (this.hidden.size + this.folders.size === 0 || !this.translator) return
+    const { hiddenAs } = this.memory
+    if (this.hidden.size + this.folders.size + hiddenAs.size === 0 || !this.translator) return
     if (this.translator.nodes.ofKernel(low, high) >= 0) return
     const key = keyOf(low, high)
+    hiddenAs.delete(key)
     this.folders.delete(key)
     const names = this.hidden.get(key)
     if (!names) return
@@ -282,13 +303,14 @@ export class Stale {
         daemon.forget(found.low, found.high, 1)
       }
     }
-    query.generations.push(...this.generations.filter((each) => !query.generations.includes(each)))
+    query.generations.push(...this.memory.generations.filter((each) => !query.generations.includes(each)))
   }
 
   private found(key: string, query: Query, path: Buffer, known: Known | null): void {
     const { translator } = this
     if (!translator) return
-    const found = findFile(translator, this.mountpoint, path, query, known, this.evidence)
+    const hiddenAs = this.memory.hiddenAs.get(key) ?? query.low
+    const found = findFile(translator, this.mountpoint, path, { ...query, hiddenAs }, known, this.evidence)
     // The name it should be found by may have been moved away from it, or one above.
     if (!found && query.missedAt < this.movesSettled && this.parked.some(({ bytes }) => isMove(bytes))) {
       query.missedAt = this.movesSettled

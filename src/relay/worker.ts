@@ -8,7 +8,7 @@ import { type Pin, pinsOf } from './pins.js'
 import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
 import { ResolverLine } from './resolver-line.js'
-import { Stale } from './stale.js'
+import { type Memory, Stale } from './stale.js'
 import { Translator } from './translator.js'
 import { Ended, ends, Wire } from './wire.js'
 
@@ -21,8 +21,7 @@ const CLEAR_MS = 10
 const PROBE_MS = 20
 
 const data = workerData as WorkerData
-/** The mount's, as all its lives have shown them. */
-const generations = [0]
+const memory: Memory = { generations: [0], hiddenAs: new Map() }
 const counters = new Int32Array(data.shared)
 const count = new Uint32Array(data.shared)
 const drained = Buffer.alloc(8)
@@ -82,7 +81,7 @@ class Serving {
     this.line = new ResolverLine(resolver)
     this.mountpoint = Buffer.from(mountpoint)
     this.wire = new Wire(channel, daemon, data.control, resolver, data.pump)
-    this.stale = new Stale(this.line, this.mountpoint, generations)
+    this.stale = new Stale(this.line, this.mountpoint, memory)
     const reported = new Set<string>()
     this.translator = new Translator(this.wire, this.stale, life, {
       isStopped,

@@ -9,7 +9,7 @@ import { setNonblocking } from '../../src/native/files.js'
 import { sendMessage, socketpair } from '../../src/native/socket.js'
 import type { Fd } from '../../src/native/types.js'
 import { ResolverLine } from '../../src/relay/resolver-line.js'
-import { Stale } from '../../src/relay/stale.js'
+import { type Memory, Stale } from '../../src/relay/stale.js'
 import { Translator } from '../../src/relay/translator.js'
 import { enlarge, Wire } from '../../src/relay/wire.js'
 
@@ -40,8 +40,11 @@ export class Scene {
   private readonly wire: Wire
   private own = 0n
 
-  /** @param resolver the socket on which the resolver is asked; without it there is none */
-  constructor(t: Test, resolver = -1) {
+  /**
+   * @param resolver the socket on which the resolver is asked; without it there is none
+   * @param memory what earlier lives have left
+   */
+  constructor(t: Test, resolver = -1, memory: Memory = { generations: [0], hiddenAs: new Map() }) {
     const [channel, kernel] = socketpair('seqpacket')
     const [socket, daemon] = socketpair('seqpacket')
     const control = rawSyscall('eventfd2', 0, 0o4000) as Fd
@@ -51,7 +54,7 @@ export class Scene {
     this.kernel = kernel
     this.daemon = daemon
     this.wire = new Wire(channel, socket, control, resolver)
-    this.stale = new Stale(new ResolverLine(resolver), Buffer.from('/mnt'))
+    this.stale = new Stale(new ResolverLine(resolver), Buffer.from('/mnt'), memory)
     this.translator = new Translator(this.wire, this.stale, Number(LIFE), {
       isStopped: () => false,
       report: (what) => this.reports.push(what),
