@@ -56,10 +56,12 @@ export function findFile(
     if (known?.links === 0) return null
   }
   const found = walk(daemon, names)
-  if (!found) return null
-  if (isSame(found, id, known, evidence, isDeleted)) return { low: found.low, high: found.high, hidden: null }
-  daemon.forget(found.low, found.high, 1)
-  return null
+  if (found) {
+    if (isSame(found, id, known, evidence, isDeleted)) return { low: found.low, high: found.high, hidden: null }
+    daemon.forget(found.low, found.high, 1)
+  }
+  // A removal that was sent again has been answered, and who waited for that may not have told the kernel's names yet.
+  return isDeleted ? null : findHidden(daemon, names, id, known)
 }
 
 /** Removes the name that a daemon had given to an unlinked file while it was open. */

@@ -109,42 +109,46 @@ t.test('a nodeid is asked for with each generation that this mount’s were seen
 })
 
 t.test('a file is found hidden under the id that it had in the life that removed its name', async (t) => {
-  const memory = { generations: [0], hiddenAs: new Map<string, number>() }
-  const [line, resolver] = socketpair('seqpacket')
-  t.teardown(() => [line, resolver].forEach(closeFd))
-  const before = new Scene(t, -1, memory)
-  before.adopt(3n, 0x55n)
-  before.willSay(0, entry(0x55n))
-  before.ask('UNLINK', 2n, 1n, name('f'))
-  before.asked()
+  for (const path of ['/mnt/f (deleted)', '/mnt/f']) {
+    const memory = { generations: [0], hiddenAs: new Map<string, number>() }
+    const [line, resolver] = socketpair('seqpacket')
+    t.teardown(() => [line, resolver].forEach(closeFd))
+    const before = new Scene(t, -1, memory)
+    before.adopt(3n, 0x55n)
+    before.willSay(0, entry(0x55n))
+    before.ask('UNLINK', 2n, 1n, name('f'))
+    before.asked()
 
-  const scene = new Scene(t, line, memory)
-  scene.stale.line.isOpen = true
-  scene.ask('GETATTR', 2n, 3n, halves(0, 0, 0, 0))
-  scene.stale.askDelayed()
-  const question = receiveNow(resolver)?.bytes
-  if (!question) throw new Error('nobody asked')
-  const answer = Buffer.alloc(resolverMessage.path)
-  question.copy(answer, 0, 0, resolverMessage.argument)
-  answer.writeInt32LE(0, resolverMessage.result)
-  sendMessage(resolver, Buffer.concat([answer, Buffer.from('/mnt/f (deleted)')]))
-  const dirent = (offset: bigint, text: string): Buffer =>
-    Buffer.concat([words(1n, offset), halves(text.length, 8), Buffer.from(text.padEnd(32, '\0'))])
-  const hidden = '.fuse_hidden0000005500000002'
-  // OPENDIR, two READDIRs, RELEASEDIR.
-  scene.willSay(0, words(0x99n, 0n))
-  scene.willSay(0, Buffer.concat([dirent(1n, '.fuse_hidden0000000300000001'), dirent(2n, hidden)]))
-  scene.willSay(0)
-  scene.willSay(0)
-  scene.willSay(0, entry(9n))
-  scene.stale.line.receive()
-  t.match(scene.asked().at(-1), { opcode: number('LOOKUP'), node: 1n, body: name(hidden) })
-  scene.stale.redo()
-  t.match(scene.asked(), [{ opcode: number('GETATTR'), node: 9n }])
-  // The hidden name goes with it.
-  scene.willSay(0)
-  scene.ask('FORGET', 0n, 3n, words(1n))
-  t.equal(memory.hiddenAs.size, 0, 'and remembered no longer than the kernel holds it')
+    const scene = new Scene(t, line, memory)
+    scene.stale.line.isOpen = true
+    scene.ask('GETATTR', 2n, 3n, halves(0, 0, 0, 0))
+    scene.stale.askDelayed()
+    const question = receiveNow(resolver)?.bytes
+    if (!question) throw new Error('nobody asked')
+    const answer = Buffer.alloc(resolverMessage.path)
+    question.copy(answer, 0, 0, resolverMessage.argument)
+    answer.writeInt32LE(0, resolverMessage.result)
+    sendMessage(resolver, Buffer.concat([answer, Buffer.from(path)]))
+    const dirent = (offset: bigint, text: string): Buffer =>
+      Buffer.concat([words(1n, offset), halves(text.length, 8), Buffer.from(text.padEnd(32, '\0'))])
+    const hidden = '.fuse_hidden0000005500000002'
+    // The name itself, where the kernel still has it.
+    if (path === '/mnt/f') scene.willSay(-ENOENT)
+    // OPENDIR, two READDIRs, RELEASEDIR.
+    scene.willSay(0, words(0x99n, 0n))
+    scene.willSay(0, Buffer.concat([dirent(1n, '.fuse_hidden0000000300000001'), dirent(2n, hidden)]))
+    scene.willSay(0)
+    scene.willSay(0)
+    scene.willSay(0, entry(9n))
+    scene.stale.line.receive()
+    t.match(scene.asked().at(-1), { opcode: number('LOOKUP'), node: 1n, body: name(hidden) })
+    scene.stale.redo()
+    t.match(scene.asked(), [{ opcode: number('GETATTR'), node: 9n }])
+    // The hidden name goes with it.
+    scene.willSay(0)
+    scene.ask('FORGET', 0n, 3n, words(1n))
+    t.equal(memory.hiddenAs.size, 0, 'and remembered no longer than the kernel holds it')
+  }
 })
 
 t.test('lookups are counted: what this life gave is forgotten to it, what others gave is not', async (t) => {
