@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { fuseFdsOf } from '../../src/kernel/process.js'
 import type { Pid } from '../../src/native/types.js'
+import { nothingLeft } from '../fixtures/after-all.js'
 import { Child } from '../fixtures/child.js'
 import { within } from '../fixtures/deadline.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
@@ -55,6 +56,6 @@ t.test(
       'and on record',
     )
     t.equal((await managed.stop()).code, 1, 'as this daemon itself ends on SIGTERM')
-    t.strictSame(place.leftovers(), [])
+    await nothingLeft(t, place)
   },
 )

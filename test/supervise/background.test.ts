@@ -25,7 +25,7 @@ t.test('a daemon that forks twice is followed: held, revived, and stopped', { ti
   await managed.crash()
   t.ok(existsSync(join(place.mount, 'file')))
   t.equal((await managed.stop()).code, 0)
-  t.strictSame(place.leftovers(), [])
+  await nothingLeft(t, place)
 })
 
 t.test('its channel is captured from whoever serves', { timeout: 60_000 }, async (t) => {
@@ -33,7 +33,7 @@ t.test('its channel is captured from whoever serves', { timeout: 60_000 }, async
   const managed = await Managed.serving(place, { daemon: ['bindfs', place.source, place.mount], options: unlimited })
   t.match(managed.log.find('held'), { channels: 1 })
   t.equal((await managed.stop()).code, 0)
-  t.strictSame(place.leftovers(), [])
+  await nothingLeft(t, place)
 })
 
 t.test(
@@ -55,7 +55,7 @@ t.test(
     t.equal(argvOf(managed.daemon as Pid)[0], 'bindfs')
     await managed.crash()
     t.equal((await managed.stop()).code, 0)
-    t.strictSame(place.leftovers(), [])
+    await nothingLeft(t, place)
   },
 )
 
@@ -104,6 +104,6 @@ t.test(
       t.equal(readFileSync(written, 'utf8'), 'written\n'.repeat(lives))
     }
     t.equal((await managed.stop()).code, 0)
-    t.strictSame(place.leftovers(), [])
+    await nothingLeft(t, place)
   },
 )

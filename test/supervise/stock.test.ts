@@ -1,5 +1,6 @@
 // A daemon that cannot go on with a channel it is handed must be found out, not restarted for ever.
 import t from 'tap'
+import { nothingLeft } from '../fixtures/after-all.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
 import { placeFor } from '../fixtures/place.js'
 import { builtProgram } from '../fixtures/project.js'
@@ -20,7 +21,7 @@ t.test(
     const { code } = await managed.child.end()
     t.equal(code, 137)
     t.match(managed.child.stderr, /--revive remount/, 'what to do is said')
-    t.strictSame(place.leftovers(), [])
+    await nothingLeft(t, place)
   },
 )
 
@@ -33,7 +34,7 @@ t.test('a daemon that answers EIO to everything is found out', { timeout: 60_000
   process.kill(managed.daemon, 'SIGKILL')
   t.match(await managed.event('gave_up'), { reason: 'stock-daemon', detail: /EIO/ })
   await managed.child.end()
-  t.strictSame(place.leftovers(), [])
+  await nothingLeft(t, place)
 })
 
 t.test('a slow daemon is not taken for one', { timeout: 60_000 }, async (t) => {
@@ -48,5 +49,5 @@ t.test('a slow daemon is not taken for one', { timeout: 60_000 }, async (t) => {
   process.kill(daemon?.pid ?? 0, 'SIGCONT')
   t.match(await managed.event('revived'), { life: crashed.life + 1 })
   t.equal((await managed.stop()).code, 0)
-  t.strictSame(place.leftovers(), [])
+  await nothingLeft(t, place)
 })
