@@ -11,6 +11,8 @@ import type { Translator } from './translator.js'
 const { O_CREAT, O_EXCL, O_TRUNC, O_NOCTTY, O_DIRECTORY, O_ACCMODE } = openFlags
 /** What only the first opening does. */
 const ONCE = O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY
+/** What is open behind the relay is open without O_DIRECT; see translator.ts. */
+const LEFT_OUT = ONCE | openFlags.O_DIRECT
 const accessFlags = { read: 0, write: 1, both: 2 } as const satisfies Record<Access, number>
 const readIn = layout('fuse_read_in')
 const releaseIn = layout('fuse_release_in')
@@ -92,7 +94,7 @@ export class Reopening {
   openOnce(node: number, flags: number): bigint | null {
     const { nodes, daemon } = this.translator
     const body = Buffer.alloc(8)
-    body.writeUInt32LE((flags & ~(ONCE | openFlags.O_APPEND)) >>> 0)
+    body.writeUInt32LE((flags & ~(LEFT_OUT | openFlags.O_APPEND)) >>> 0)
     const size = daemon.ask('OPEN', nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0, body)
     return size >= OUT_HEADER_SIZE + 8 ? daemon.answer.getBigUint64(OUT_HEADER_SIZE, true) : null
   }
@@ -124,7 +126,7 @@ function candidates(shape: Shape, flags: number, isSecond: boolean): number[] {
     const ways = isSecond && shape.rule.secondWrites ? (['both', 'write'] as const) : (shape.rule.reopen ?? ['both'])
     return ways.map((way) => accessFlags[way])
   }
-  const own = flags & ~ONCE
+  const own = flags & ~LEFT_OUT
   // What was readable when it was opened may be so no more; what the request needs comes first.
   return (own & O_ACCMODE) === accessFlags.both ? [own, (own & ~O_ACCMODE) | needed(shape)] : [own]
 }

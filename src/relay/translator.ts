@@ -45,7 +45,7 @@ const WRITE = opcodes.WRITE.number
 const IOCTL = opcodes.IOCTL.number
 const ioctlIn = layout('fuse_ioctl_in')
 const { FUSE_IOCTL_DIR } = FUSE_IOCTL
-const { O_ACCMODE, O_RDWR } = openFlags
+const { O_ACCMODE, O_DIRECT, O_RDWR } = openFlags
 
 const EIO = 5
 const ENOSYS = 38
@@ -280,9 +280,16 @@ export class Translator implements Late {
     return this.nodes.ofKernel(view.getUint32(offset, true), view.getUint32(offset + 4, true))
   }
 
+  /**
+   * What a request opens a file with; 0 for all others. The daemon does without O_DIRECT: what comes out of a socket is not
+   * aligned as what comes out of /dev/fuse, and a file beneath that is open with it would refuse to be written (EINVAL).
+   */
   private flagsOf(opcode: number, view: DataView): number {
     const opens = opcode === OPEN || opcode === OPENDIR || opcode === CREATE || opcode === TMPFILE
-    return opens ? view.getUint32(IN_HEADER_SIZE, true) : 0
+    if (!opens) return 0
+    const flags = view.getUint32(IN_HEADER_SIZE, true) & ~O_DIRECT
+    view.setUint32(IN_HEADER_SIZE, flags, true)
+    return flags
   }
 
   /** The resolver's own open folder: the daemon need not know of it. */

@@ -3,6 +3,7 @@ import t from 'tap'
 import { resolverMessage } from '../../src/elf/resolver.js'
 import { opcodes } from '../../src/fuse/opcodes.js'
 import { closeFd } from '../../src/native/descriptor.js'
+import { openFlags } from '../../src/native/open-flags.js'
 import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
 import { PIECE } from '../../src/relay/pieces.js'
 import { type Asked, entry, halves, LIFE, name, RESENT, reply, Scene, words } from './scene.js'
@@ -202,6 +203,7 @@ t.test('a handle of an earlier life is opened again with the flags of the reques
     ['reading', 'READ', 0, 0],
     ['writing', 'WRITE', 2 | O_APPEND | O_CREAT | O_EXCL | O_TRUNC, 2 | O_APPEND],
     ['writing from the cache', 'WRITE', 0, 2],
+    ['reading past the page cache', 'READ', openFlags.O_DIRECT, 0],
   ] as const) {
     const scene = new Scene(t)
     scene.adopt(3n, 7n)
