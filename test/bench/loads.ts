@@ -16,7 +16,13 @@ export const loads = {
 export type Load = keyof typeof loads
 
 /** Past the page cache, so that each operation is the daemon's. */
-async function fio(place: Place, ms: number, rw: string, side: 'read' | 'write'): Promise<number> {
+export async function fio(
+  place: Place,
+  ms: number,
+  rw: string,
+  side: 'read' | 'write',
+  direct: 0 | 1 = 1,
+): Promise<number> {
   const argv = [
     'fio',
     `--name=${rw}`,
@@ -24,7 +30,7 @@ async function fio(place: Place, ms: number, rw: string, side: 'read' | 'write')
     `--rw=${rw}`,
     '--bs=4k',
     '--size=16m',
-    '--direct=1',
+    `--direct=${direct}`,
     '--ioengine=psync',
     '--thread',
     '--time_based',

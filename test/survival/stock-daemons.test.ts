@@ -1,7 +1,7 @@
 // Every stock daemon of the table under the same application, which holds on to everything and goes on working: once
 // without kills, and once with the daemon killed before each round. What it sees must be the same, whatever the daemon can
 // or cannot do by itself; only what is known to die with a daemon, a column of the table, may differ.
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { nothingLeft } from '../fixtures/after-all.js'
@@ -56,7 +56,7 @@ async function seenOf(t: Test, daemon: StockDaemon, isKilled: boolean): Promise<
     const worker = new Worker(new Application(place), place.mount)
     await worker.begin()
     for (let round = 1; round <= ROUNDS; round++) {
-      if (isKilled) await managed.crash()
+      if (isKilled) await crash(managed)
       await worker.round(round)
     }
     await worker.end()
@@ -67,6 +67,16 @@ async function seenOf(t: Test, daemon: StockDaemon, isKilled: boolean): Promise<
   } finally {
     await place.clean()
   }
+}
+
+/** One that goes into the background is another process than the one that had mounted: the record knows it. */
+async function crash(managed: Managed): Promise<void> {
+  const record = JSON.parse(readFileSync(join(managed.place.state, 'it', 'state.json'), 'utf8')) as {
+    daemon: { pid: number }
+  }
+  const from = managed.log.events.length
+  process.kill(record.daemon.pid, 'SIGKILL')
+  await managed.event('revived', { from })
 }
 
 function prepare({ source }: Place): void {
