@@ -5,17 +5,14 @@
 // looks up all its names again and sees it.
 // Source: fs/namei.c, lock_rename and retry_estale in do_renameat2.
 import { layout } from '../fuse/layout.js'
-import { opcodes } from '../fuse/opcodes.js'
+import type { OpcodeName } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
+import { namesOf } from './names.js'
 import type { Translator } from './translator.js'
 
 const header = layout('fuse_in_header')
 const NEWDIR = IN_HEADER_SIZE
-/** Where the names begin. */
-const renames = new Map<number, number>([
-  [opcodes.RENAME.number, IN_HEADER_SIZE + layout('fuse_rename_in').$size],
-  [opcodes.RENAME2.number, IN_HEADER_SIZE + layout('fuse_rename2_in').$size],
-])
+const renames = new Set<OpcodeName>(['RENAME', 'RENAME2'])
 const ESTALE = 116
 const DELETED = ' (deleted)'
 
@@ -42,9 +39,8 @@ export class SpanningCalls {
    * One that is resent was compared in the life that it was sent to.
    * @returns false if it may go on
    */
-  takeAside(opcode: number, tid: number, resent: boolean, length: number): boolean {
-    const names = renames.get(opcode)
-    if (this.tids.size === 0 || names === undefined || resent || !this.tids.delete(tid)) return false
+  takeAside(opcode: OpcodeName, tid: number, resent: boolean, length: number): boolean {
+    if (this.tids.size === 0 || !renames.has(opcode) || resent || !this.tids.delete(tid)) return false
     const { wire, stale } = this.translator
     if (this.compared.delete(header.unique.low(wire.request.view, 0))) return false
     const request = Buffer.from(wire.request.bytes.subarray(0, length))
@@ -54,7 +50,8 @@ export class SpanningCalls {
     }
     const to = { low: request.readUInt32LE(NEWDIR), high: request.readUInt32LE(NEWDIR + 4) }
     const id = request.readUInt32LE(header.unique.offset)
-    const [name = '', newName = ''] = request.toString('latin1', names).split('\0')
+    const { names } = namesOf(this.translator, opcode, length)
+    const [name = '', newName = ''] = names.map((each) => each.toString('latin1'))
     const refuse = (): void => this.translator.refuse(id, request.readUInt32LE(header.unique.offset + 4), ESTALE)
     if (from.low === to.low && from.high === to.high) {
       // The kernel asks nothing where both names are the same file's.

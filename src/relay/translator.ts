@@ -124,7 +124,7 @@ export class Translator implements Late {
       this.spanning.meet(tid, resent)
       if (this.isReserved && !this.stale.isMoving && !this.isSearch(opcode, length))
         return this.stale.park(this.wire.request.bytes, length)
-      if (this.spanning.takeAside(opcode, tid, resent, length)) return
+      if (this.spanning.takeAside(shape.name, tid, resent, length)) return
     }
 
     // First all ids are looked for, and only then the request is changed: a parked one has to stay as it was.
