@@ -35,7 +35,7 @@ export const resolverQuestions = {
    * The argument is any number of messages of 40 bytes, FUSE_NOTIFY_INVAL_INODE: each is written to fd 3, which is the channel
    * then, and the low half of the result put in its place. What comes back is the whole question.
    */
-  PROBE: 8,
+  PROBE: 10,
 } as const
 
 /** Where the parts of a message lie. */

@@ -6,6 +6,7 @@ import t from 'tap'
 import { notification } from '../../src/fuse/message.js'
 import type { Fd } from '../../src/native/types.js'
 import { Companion } from '../../src/relay/companion.js'
+import { Prober } from '../../src/relay/prober.js'
 import { until } from '../fixtures/deadline.js'
 
 const STARTS = 20
@@ -53,4 +54,20 @@ t.test('a companion writes to the channel what it is told to', async (t) => {
   companion?.notify(message)
   await until(() => readFileSync(path).length > 0, 'a notification')
   t.strictSame(readFileSync(path), message)
+})
+
+t.test('a companion tells which nodeids the kernel holds, and asks it for each', async (t) => {
+  const path = `${t.testdir()}/channel`
+  writeFileSync(path, '')
+  const channel = openSync(path, constants.O_RDWR) as Fd
+  t.teardown(() => closeSync(channel))
+  const companion = Companion.start(channel)
+  t.teardown(() => companion?.end())
+  // A file takes every notification, as the kernel takes one about an inode that it has.
+  t.strictSame(companion && new Prober(companion.socket).held([5, 0, 6, 1], 10_000), [true, true])
+  const asked = readFileSync(path)
+  t.same(
+    [0, 40].map((at) => asked.readBigUInt64LE(at + 16)),
+    [5n, (1n << 32n) + 6n],
+  )
 })
