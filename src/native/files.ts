@@ -47,3 +47,14 @@ export function setNonblocking(fd: number, nonblocking: boolean): number {
   if (present < 0) return present
   return rawSyscall('fcntl', fd, F_SETFL, nonblocking ? present | O_NONBLOCK : present & ~O_NONBLOCK)
 }
+
+/** Does something with an open file that does not block meanwhile, which concerns all who hold a copy of it. */
+export function withoutBlocking<Result>(fd: number, work: () => Result): Result {
+  const wasBlocking = (rawSyscall('fcntl', fd, F_GETFL) & O_NONBLOCK) === 0
+  if (wasBlocking) setNonblocking(fd, true)
+  try {
+    return work()
+  } finally {
+    if (wasBlocking) setNonblocking(fd, false)
+  }
+}

@@ -5,6 +5,7 @@
 import { waitingRequests } from '../kernel/connection.js'
 import { errnoName, SyscallError } from '../native/error.js'
 import { rawSyscall } from '../native/ffi.js'
+import { withoutBlocking } from '../native/files.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import type { Fd } from '../native/types.js'
 import { startProber } from '../revive/prober.js'
@@ -22,13 +23,15 @@ export function failInFlight(
   errno: number,
   canResend: boolean = true,
 ): Settled {
-  const unread = new Set<bigint>()
-  if (canResend) readMarked(channel, unread)
-  const failed =
-    canResend && resend(channel)
-      ? failMarked(channel, errno, unread)
-      : failAll(channel, connection, mountpoint, errno, unread)
-  return { policy: `fail:${errnoName(errno)}`, failed }
+  return withoutBlocking(channel, () => {
+    const unread = new Set<bigint>()
+    if (canResend) readMarked(channel, unread)
+    const failed =
+      canResend && resend(channel)
+        ? failMarked(channel, errno, unread)
+        : failAll(channel, connection, mountpoint, errno, unread)
+    return { policy: `fail:${errnoName(errno)}`, failed }
+  })
 }
 
 /**
@@ -103,11 +106,15 @@ interface SeenRequest {
   readonly noReply: boolean
 }
 
-/** The next request's number, null if none comes in time. Nobody else reads the channel, so the read does not block. */
+/**
+ * The next request's number, null if none comes in time. Nobody else reads the channel; but an application that is killed
+ * takes its request out of the queue, so that a file that blocks could make us wait for the next one.
+ */
 function readRequest(channel: Fd, timeoutMs: number): SeenRequest | null {
   if ((pollOnce(channel, pollEvents.POLLIN, timeoutMs) & pollEvents.POLLIN) === 0) return null
   buffer ??= Buffer.allocUnsafeSlow((1 << 20) + (1 << 16))
   const size = rawSyscall('read', channel, buffer, buffer.length)
+  if (size === -EAGAIN) return null
   if (size === -EINVAL && buffer.length < LARGEST_BUFFER) {
     // The buffer must hold the largest request of this connection (max_write).
     buffer = Buffer.allocUnsafeSlow(buffer.length * 4)
@@ -120,6 +127,7 @@ function readRequest(channel: Fd, timeoutMs: number): SeenRequest | null {
 
 const ENOENT = 2
 const EINTR = 4
+const EAGAIN = 11
 const EINVAL = 22
 const LARGEST_BUFFER = 1 << 29
 /** Made when it is first needed; memory that is never written is none. */

@@ -1,5 +1,6 @@
 // FUSE_NOTIFY_RESEND: the kernel sends every request again that was read from any file of the connection and not
-// answered, oldest first and before all others, with bit 63 of `unique` set. Source: fs/fuse/dev.c, fuse_resend.
+// answered, before all others, with bit 63 of `unique` set. They come in no order: it takes them bucket by bucket from a
+// table by hash. Source: fs/fuse/dev.c, fuse_resend.
 import { SyscallError } from '../native/error.js'
 import { rawSyscall } from '../native/ffi.js'
 import type { Fd } from '../native/types.js'

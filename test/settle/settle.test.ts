@@ -1,9 +1,11 @@
 // Requests in flight on a real connection whose daemon is this test: it reads them and does not answer, as a daemon does
 // that dies in the middle. The application is the prober, whose exit code is the errno it was given.
-import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { closeSync, constants, openSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { abortConnection, waitingRequests } from '../../src/kernel/connection.js'
 import { connectionOf } from '../../src/kernel/mountinfo.js'
+import { rawSyscall } from '../../src/native/ffi.js'
+import { withoutBlocking } from '../../src/native/files.js'
 import { mount } from '../../src/native/mount.js'
 import { pollEvents, pollOnce } from '../../src/native/poll.js'
 import type { Fd } from '../../src/native/types.js'
@@ -19,6 +21,7 @@ import { answerInit } from '../fixtures/raw-daemon.js'
 const ETIMEDOUT = 110
 const EINTR = 4
 const STATFS = 17
+const TIMES = 50
 
 function served(t: Test) {
   const place = placeFor(t)
@@ -41,7 +44,8 @@ const buffer = Buffer.alloc(1 << 16)
 /** Reads the next request as a daemon would; null if there is none for a while. */
 function read(channel: Fd, waitMs = 5000): { opcode: number; unique: bigint } | null {
   if (!pollOnce(channel, pollEvents.POLLIN, waitMs)) return null
-  readSync(channel, buffer)
+  // Who asked may have been killed since.
+  if (withoutBlocking(channel, () => rawSyscall('read', channel, buffer, buffer.length)) < 0) return null
   return { opcode: buffer.readUInt32LE(4), unique: buffer.readBigUInt64LE(8) }
 }
 
@@ -102,6 +106,20 @@ t.test('fail also ends what was resent before and eaten a second time', async (t
     failInFlight(channel, connection, mountpoint, ETIMEDOUT, canResend)
     t.equal(await eaten, ETIMEDOUT)
   }
+})
+
+t.test('fail neither fails nor waits when an application is killed and takes its request away', async (t) => {
+  const { channel, connection, mountpoint } = served(t)
+  for (let time = 0; time < TIMES; time++) {
+    const killed = startProber(mountpoint)
+    await until(() => pollOnce(channel, pollEvents.POLLIN) !== 0, 'a request')
+    killed.child.kill('SIGKILL')
+    for (let round = 0; round < 20; round++) failInFlight(channel, connection, mountpoint, EINTR)
+    // If it came too late: what we have read it must wait for, and no life was there that failed.
+    if (read(channel, 0)) failInFlight(channel, connection, mountpoint, EINTR)
+    await within(killed.answer, 10_000, 'its end')
+  }
+  t.equal(waitingRequests(connection), 0)
 })
 
 t.test('hold: nothing is done', async (t) => {
