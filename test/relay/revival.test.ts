@@ -74,9 +74,9 @@ async function holds(t: Test, name: keyof typeof unlinkedFile): Promise<void> {
   t.same(seen.toSorted(), names, 'a folder half read is read to its end, each name once')
   t.notOk(await revived.heal(), 'with files open it stays on the relay')
   t.match(revived.relay?.obstacles(), [{ pid: Number }], 'and says who holds them')
-  t.match(
-    revived.relay?.pins().map(({ kind, path }) => ({ kind, path })),
-    [{ kind: 'open', path: `${mount}/a/file` }],
+  t.ok(
+    revived.relay?.pins().some(({ kind, path }) => kind === 'open' && path === `${mount}/a/file`),
+    'and by which path',
   )
 
   app.kill()
