@@ -61,6 +61,7 @@ export async function storm(options: StormOptions): Promise<StormReport> {
 
 /** What the applications meet with on a mount of the bare daemon, without kills: `member: kind`. */
 async function ownKinds(daemon: StockDaemon, members: readonly CrowdMember[] | undefined): Promise<Set<string>> {
+  const rare = Object.keys(daemon.rarely ?? {})
   const place = new Place()
   try {
     const child = new Child(daemon.command(place), { env: place.env, cwd: '/', stdio: 'ignore' })
@@ -70,7 +71,8 @@ async function ownKinds(daemon: StockDaemon, members: readonly CrowdMember[] | u
     await crowd.ready()
     await pass(BASELINE_MS)
     const applications = await crowd.finish()
-    return new Set(applications.flatMap(({ name, kinds }) => Object.keys(kinds).map((kind) => `${name}: ${kind}`)))
+    const seen = applications.flatMap(({ name, kinds }) => Object.keys(kinds).map((kind) => `${name}: ${kind}`))
+    return new Set([...rare, ...seen])
   } finally {
     await place.clean()
   }

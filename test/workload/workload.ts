@@ -7,7 +7,7 @@ export interface WorkloadResult {
   readonly name: string
   /** Steps taken; what a step is, the workload says. */
   readonly operations: number
-  /** Steps that failed. The first few are in `notes`. */
+  /** Steps that failed. The first few of each kind are in `notes`. */
   readonly errors: number
   /** Bytes, names or effects that are not what was done: lost, doubled or another's. */
   readonly wrong: number
@@ -27,7 +27,8 @@ export interface Workload {
   readonly limit?: number
 }
 
-const NOTES = 20
+/** Of each kind. */
+const NOTES = 4
 
 /** Runs the workload `name` in this process to its end. Prints `ready` once the first step is done. */
 export async function runWorkload(name: string, prepare: () => Workload): Promise<void> {
@@ -45,8 +46,9 @@ export async function runWorkload(name: string, prepare: () => Workload): Promis
   const kinds: Record<string, number> = {}
   const note = (text: string): void => {
     const kind = kindOf(text)
-    kinds[kind] = (kinds[kind] ?? 0) + 1
-    if (notes.length < NOTES) notes.push(`${new Date().toISOString()} ${text}`)
+    const count = (kinds[kind] ?? 0) + 1
+    kinds[kind] = count
+    if (count <= NOTES) notes.push(`${new Date().toISOString()} ${text}`)
   }
   const misfit = (text: string): void => {
     wrong++
