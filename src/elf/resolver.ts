@@ -23,7 +23,10 @@ export const resolverQuestions = {
   READ: 6,
   /** The argument is a path, links followed; the answer carries its struct file_handle where that of READ has the file. */
   HANDLE: 7,
-  /** As RESOLVE, for the folder above the folder that the argument names; the answer has its struct file_handle at 16. */
+  /**
+   * As RESOLVE, for the folder above what the argument names; the answer has its struct file_handle at 16. Above a file it
+   * can be had since Linux 6.13. Source: name_to_handle_at(2), AT_HANDLE_CONNECTABLE; fs/fuse/inode.c, fuse_encode_fh.
+   */
   PARENT: 8,
   /**
    * Asks whether anything uses the mount whose path is the argument, but that it is mounted: -EAGAIN if nothing does,
@@ -53,6 +56,9 @@ const PART = 0x1_0000
 const HANDLE_ROOM = 128
 const AT_SYMLINK_FOLLOW = 0x400
 const AT_EMPTY_PATH = 0x1000
+const AT_HANDLE_CONNECTABLE = 2
+const FILEID_INO64_GEN = 0x81
+const HANDLE_BYTES = 12
 const CHANNEL = 3
 /** The number that each file gets in its turn, so that the name of its link is known beforehand. */
 const TURN = 9
@@ -73,6 +79,7 @@ const FSPICK_CLOEXEC = 1
 const FSCONFIG_CMD_RECONFIGURE = 7
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
+const ENOTDIR = 20
 const ENOSYS = 38
 
 export const resolver: Program = {
@@ -147,20 +154,51 @@ export const resolver: Program = {
     ['call', 'open_by_handle_at', 'root', 'cursor', O_PATH | O_CLOEXEC],
     ['move', 'fd', 'result'],
     ['if', 'fd', '<', 0, 'answer'],
-    ['call', 'openat', 'fd', address('above'), O_PATH | O_CLOEXEC, 0],
-    ['move', 'op', 'result'],
+    ['call', 'dup3', 'fd', TURN, O_CLOEXEC],
     ['call', 'close', 'fd'],
-    ['move', 'fd', 'op'],
-    ['if', 'fd', '<', 0, 'answer'],
     ['store', 4, at('cursor'), statx - argument - 8],
+    ['call', 'openat', TURN, address('above'), O_PATH | O_CLOEXEC, 0],
+    ['move', 'fd', 'result'],
+    ['if', 'fd', '==', -ENOTDIR, 'of a file'],
+    ['if', 'fd', '<', 0, 'no parent'],
     ['call', 'name_to_handle_at', 'fd', address('nothing'), 'cursor', frame(0), AT_EMPTY_PATH],
     ['move', 'op', 'result'],
     ['call', 'dup3', 'fd', TURN, O_CLOEXEC],
     ['call', 'close', 'fd'],
     ['if', 'op', '==', 0, 'describe'],
-    ['call', 'close', TURN],
     ['move', 'fd', 'op'],
+    ['label', 'no parent'],
+    ['call', 'close', TURN],
     ['goto', 'answer'],
+
+    // What has no name has no folder, and the kernel warns of such a question.
+    ['label', 'of a file'],
+    ['move', 'op', 'buffer'],
+    ['add', 'op', path],
+    ['call', 'readlinkat', AT_FDCWD, address('link'), 'op', PATH_MAX],
+    ['if', 'result', '<', 2, 'no parent'],
+    [
+      'call',
+      'name_to_handle_at',
+      AT_FDCWD,
+      address('link'),
+      'cursor',
+      frame(0),
+      AT_SYMLINK_FOLLOW | AT_HANDLE_CONNECTABLE,
+    ],
+    ['move', 'fd', 'result'],
+    ['if', 'fd', '<', 0, 'no parent'],
+    ['call', 'close', TURN],
+    // The folder's three words are behind those of the file.
+    ['store', 4, at('cursor'), HANDLE_BYTES],
+    ['store', 4, at('cursor', 4), FILEID_INO64_GEN],
+    ['load', 'op', 4, at('cursor', 8 + HANDLE_BYTES)],
+    ['store', 4, at('cursor', 8), 'op'],
+    ['load', 'op', 4, at('cursor', 12 + HANDLE_BYTES)],
+    ['store', 4, at('cursor', 12), 'op'],
+    ['load', 'op', 4, at('cursor', 16 + HANDLE_BYTES)],
+    ['store', 4, at('cursor', 16), 'op'],
+    ['goto', 'resolve'],
 
     ['label', 'purge'],
     ['call', 'fspick', AT_FDCWD, 'cursor', FSPICK_CLOEXEC],

@@ -326,16 +326,15 @@ export class Stale {
       translator.nodes.adopt(query.low, query.high, found.low, found.high, generation)
     else translator.daemon.forget(found.low, found.high, 1)
     if (found.hidden) this.hidden.set(key, found.hidden)
-    if (known && (known.mode & S_IFMT) === S_IFDIR) {
-      this.folders.set(key, known.mtime)
-      if (this.onPinned) this.askAbove(key, query, generation)
-    }
+    if (known && (known.mode & S_IFMT) === S_IFDIR) this.folders.set(key, known.mtime)
+    if (this.onPinned) this.askAbove(key, query, generation)
     this.settled(key)
   }
 
   /**
-   * Finds the folder above one that is pinned: it is in use as well, and has to keep its nodeid. Otherwise the kernel would
-   * lose its name, and `..` would lead to a folder that counts as removed.
+   * Finds the folder above what is pinned: it is in use as well, and has to keep its nodeid. Otherwise the kernel would lose
+   * its name: `..` would lead to a folder that counts as removed, and the path of an open file would stay behind when its
+   * folder is moved.
    */
   private askAbove(key: string, { low, high }: Query, generation: number): void {
     const place = `above ${key}`

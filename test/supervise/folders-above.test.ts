@@ -1,6 +1,7 @@
-// The folders above a current folder: they are in use too, though nobody has them open. They keep their nodeids over a
-// crash, so that `..` leads to them also after they were looked up by another way.
-import { mkdirSync, type statSync } from 'node:fs'
+// The folders above a current folder, or above an open file: they are in use too, though nobody has them open. They keep
+// their nodeids over a crash, so that `..` leads to them also after they were looked up by another way, and the file has its
+// name still when one of them was renamed.
+import { mkdirSync, type statSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { nothingLeft } from '../fixtures/after-all.js'
 import { Application } from '../fixtures/application.js'
@@ -38,4 +39,27 @@ for (const name of ['sshfs', 'bindfs'] as const satisfies StockName[])
     // Each daemon has an exit code of its own for SIGTERM.
     await managed.stop()
     await nothingLeft(t, place)
+  })
+
+// Of the first the kernel keeps no names: each is looked up anew.
+for (const name of ['passthrough_fh', 'bindfs'] as const satisfies StockName[])
+  t.test(`${name}: an open file is found where its folder was moved to`, { skip: cannotGraft(name) }, async (t) => {
+    const place = placeFor(t)
+    mkdirSync(place.path('source/above/middle'), { recursive: true })
+    writeFileSync(place.path('source/above/middle/file'), 'its own bytes')
+    const managed = await Managed.serving(place, {
+      daemon: stockDaemons[name].command(place),
+      options: [...unlimited, '--revive', 'graft'],
+    })
+    const app = new Application(place)
+    const fd = await app.do('openSync', `${place.mount}/above/middle/file`, 'r')
+    await managed.crash()
+    const other = new Application(place)
+    await other.do('renameSync', `${place.mount}/above`, `${place.mount}/moved`)
+    await other.do('mkdirSync', `${place.mount}/above`)
+    await other.do('mkdirSync', `${place.mount}/above/middle`)
+    await other.do('writeFileSync', `${place.mount}/above/middle/file`, 'other bytes!!')
+    await managed.crash()
+    t.equal(await app.do('readFrom', fd, 0, 13), 'its own bytes')
+    await managed.stop()
   })
