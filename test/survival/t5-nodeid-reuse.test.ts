@@ -2,11 +2,12 @@
 // are reused afterwards.
 import { constants, readdirSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { endsWell } from '../fixtures/after-all.js'
 import { Application } from '../fixtures/application.js'
-import { Managed, unlimited } from '../fixtures/managed.js'
+import { Managed } from '../fixtures/managed.js'
 import { placeFor } from '../fixtures/place.js'
+import { grafted, mirrorfs, type Way } from '../fixtures/ways.js'
 
 const { O_RDONLY, O_DIRECT } = constants
 const MINE = 'the bytes of the file that was opened'
@@ -18,17 +19,17 @@ const rows: readonly {
   what: string
   before?: (mounted: string, application: Application) => Promise<unknown>
   during?: (beneath: string) => void
-  /** What the open file then reads; ESTALE where its bytes are gone for good. */
-  reads: readonly string[]
+  /** What the open file then reads; ESTALE where nobody can tell any more which file it was. */
+  reads: (way: Way) => readonly string[]
 }[] = [
-  { what: 'nothing', reads: [MINE] },
+  { what: 'nothing', reads: () => [MINE] },
   {
     what: 'it is unlinked and its name given to another',
     async before(mounted, application) {
       await application.do('unlinkSync', mounted)
       await application.do('writeFileSync', mounted, OTHER)
     },
-    reads: [MINE],
+    reads: itsOwnUnlessLost,
   },
   {
     what: 'another is renamed over it',
@@ -36,7 +37,7 @@ const rows: readonly {
       await application.do('writeFileSync', `${mounted}.other`, OTHER)
       await application.do('renameSync', `${mounted}.other`, mounted)
     },
-    reads: [MINE],
+    reads: itsOwnUnlessLost,
   },
   {
     what: 'it is renamed away and another takes its name, beneath the mount, while no life serves',
@@ -44,7 +45,8 @@ const rows: readonly {
       renameSync(beneath, `${beneath}.away`)
       writeFileSync(beneath, OTHER)
     },
-    reads: [MINE],
+    // The kernel has the old name only.
+    reads: ({ revive }) => (revive === 'graft' ? ['ESTALE'] : [MINE]),
   },
   {
     what: 'it is removed beneath the mount and its inode number reused, while no life serves',
@@ -57,37 +59,56 @@ const rows: readonly {
         if (statSync(path).ino === ino) break
       }
     },
-    reads: ['ESTALE', MINE],
+    reads: () => ['ESTALE', MINE],
   },
 ]
 
-for (const { what, before, during, reads } of rows) {
-  t.test(`an open file reads its own bytes after a crash when meanwhile ${what}`, async (t) => {
-    const place = placeFor(t)
-    const managed = await Managed.serving(place, { options: unlimited })
-    const [application, other] = [new Application(place), new Application(place)]
-    const [mounted, beneath] = [join(place.mount, 'file'), join(place.source, 'file')]
+for (const way of [mirrorfs, ...grafted('bindfs', 'passthrough_ll', 'sshfs')])
+  t.test(
+    `${way.name}, by ${way.revive}: an open file reads its own bytes after a crash, or none`,
+    { skip: way.skip },
+    (t) => reuses(t, way),
+  )
+
+function itsOwnUnlessLost({ loses }: Way): string[] {
+  return 'unlinked' in loses ? ['ESTALE'] : [MINE]
+}
+
+async function reuses(t: Test, way: Way): Promise<void> {
+  const place = placeFor(t)
+  const managed = await Managed.serving(place, { daemon: way.daemon(place), options: way.options })
+  const [application, other] = [new Application(place), new Application(place)]
+  const fds: unknown[] = []
+  for (const [i, { before }] of rows.entries()) {
+    const mounted = join(place.mount, `file ${i}`)
     await application.do('writeFileSync', mounted, MINE)
     // Past the page cache, so that each read is the daemon's answer.
-    const fd = await application.do('openSync', mounted, O_RDONLY | O_DIRECT)
+    fds.push(await application.do('openSync', mounted, O_RDONLY | O_DIRECT))
     await before?.(mounted, other)
-    const from = managed.log.events.length
-    process.kill(managed.daemon, 'SIGSTOP')
-    during?.(beneath)
-    process.kill(managed.daemon, 'SIGKILL')
-    await managed.event('revived', { from })
+  }
+  const from = managed.log.events.length
+  await managed.pause()
+  for (const [i, { during }] of rows.entries()) during?.(join(place.source, `file ${i}`))
+  process.kill(managed.daemon, 'SIGKILL')
+  await managed.event('revived', { from })
 
-    // New nodeids are given out, to files that are looked at for the first time.
-    for (let i = 0; i < FILES; i++) writeFileSync(join(place.source, `new${i}`), OTHER)
-    for (const name of readdirSync(place.source)) await other.outcome('readFileSync', join(place.mount, name))
+  // New nodeids are given out, to files that are looked at for the first time.
+  for (let i = 0; i < FILES; i++) writeFileSync(join(place.source, `new ${i}`), OTHER)
+  for (const name of readdirSync(place.source)) await other.outcome('readFileSync', join(place.mount, name))
 
-    const read = await application.do('readFileSync', fd, 'utf8').catch(codeOf)
-    t.ok(reads.includes(String(read)), `it read ${read}`)
+  for (const [i, { what, during, reads }] of rows.entries()) {
+    if (during && way.faceless !== undefined) {
+      t.skip(`when meanwhile ${what}: ${way.faceless}`)
+      continue
+    }
+    const read = await application.do('readFileSync', fds[i], 'utf8').catch(codeOf)
+    t.ok(reads(way).includes(String(read)), `when meanwhile ${what}, it read ${read}`)
     // What was changed beneath the mount is seen when the kernel's cache is over, as without a crash.
-    if (!during)
-      t.equal(await other.do('readFileSync', mounted, 'utf8'), readFileSync(beneath, 'utf8'), 'a new one the present')
-    await endsWell(t, managed)
-  })
+    if (during) continue
+    const [mounted, beneath] = [join(place.mount, `file ${i}`), join(place.source, `file ${i}`)]
+    t.equal(await other.do('readFileSync', mounted, 'utf8'), readFileSync(beneath, 'utf8'), 'a new one the present')
+  }
+  await endsWell(t, managed, way.ends)
 }
 
 /** Node has no name for 116. */
