@@ -1,11 +1,13 @@
-// T6: what an application holds when the daemon dies goes on afterwards: open files, a folder half read, its working
-// folder, an unlinked file, locks, a waiter. (Mapped files are in the kill storm: fio verifies them through crashes.)
+// T6: what an application holds when the daemon dies goes on afterwards: open files, mapped ones, a folder half read, its
+// working folder, an unlinked file, locks, a waiter.
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import type { Feature } from '../../src/oracle/operations.js'
 import { endsWell } from '../fixtures/after-all.js'
 import { Application } from '../fixtures/application.js'
-import { Managed, unlimited } from '../fixtures/managed.js'
+import { Managed } from '../fixtures/managed.js'
 import { placeFor } from '../fixtures/place.js'
+import { grafted, mirrorfs, type Way } from '../fixtures/ways.js'
 
 const EAGAIN = -11
 const NAMES = Array.from({ length: 500 }, (_, i) => `name ${i}`)
@@ -22,6 +24,11 @@ const rows: readonly {
   what: string
   hold: (hands: Hands) => Promise<() => Promise<unknown>>
   expected: unknown
+  /** What some daemons take with them when they die, and what then is seen. */
+  feature?: Feature
+  lost?: unknown
+  /** Where it is so without a crash. */
+  only?: Way['revive']
 }[] = [
   {
     what: 'a file open for reading, at its position',
@@ -90,11 +97,41 @@ const rows: readonly {
       await holder.do('unlinkSync', join(folder, 'file'))
       return async () => {
         await holder.do('writeSync', fd, ' still')
-        const { size, nlink } = (await holder.do('fstatSync', fd)) as { size: number; nlink: number }
-        return [size, nlink, await holder.do('readFrom', fd, 0, size), await holder.do('readdirSync', folder)]
+        return holder.do('readFrom', fd, 0, 'nameless still'.length)
       }
     },
-    expected: [14, 0, 'nameless still', []],
+    expected: 'nameless still',
+    feature: 'unlinked',
+    lost: 'ESTALE',
+  },
+  {
+    what: 'a file without a name',
+    async hold({ holder, folder }) {
+      const fd = await holder.do('openSync', join(folder, 'file'), 'w+')
+      await holder.do('writeSync', fd, 'text')
+      await holder.do('unlinkSync', join(folder, 'file'))
+      return async () => {
+        const { size, nlink } = (await holder.do('fstatSync', fd)) as { size: number; nlink: number }
+        return [size, nlink, await holder.do('readdirSync', folder)]
+      }
+    },
+    expected: [4, 0, []],
+    only: 'inherit',
+  },
+  {
+    what: 'a mapped file',
+    async hold({ holder, folder }) {
+      await holder.do('writeFileSync', join(folder, 'file'), 'before')
+      const fd = await holder.do('openSync', join(folder, 'file'), 'r+')
+      await holder.do('map', fd, 6)
+      return async () => {
+        const before = await holder.do('readMapped', 6)
+        await holder.do('writeMapped', 'AFTER!')
+        await holder.do('fsyncSync', fd)
+        return [before, await holder.do('readFileSync', join(folder, 'file'), 'utf8')]
+      }
+    },
+    expected: ['before', 'AFTER!'],
   },
   {
     what: 'a flock',
@@ -109,6 +146,8 @@ const rows: readonly {
       }
     },
     expected: [EAGAIN, 0],
+    feature: 'flock',
+    lost: [0, 0],
   },
   {
     what: 'an fcntl lock',
@@ -148,19 +187,29 @@ const rows: readonly {
 
 const CRASHES = 3
 
-t.test(`held over ${CRASHES} crashes`, async (t) => {
+for (const way of [mirrorfs, ...grafted('bindfs', 'passthrough_ll', 'passthrough_fh', 'sshfs')])
+  t.test(`${way.name}, by ${way.revive}: held over ${CRASHES} crashes`, { skip: way.skip }, (t) => holds(t, way))
+
+async function holds(t: Test, way: Way): Promise<void> {
   const place = placeFor(t)
-  const managed = await Managed.serving(place, { options: unlimited })
+  const managed = await Managed.serving(place, { daemon: way.daemon(place), options: way.options })
   const held = []
-  for (const [i, { what, hold, expected }] of rows.entries()) {
+  const [holder, other] = [new Application(place), new Application(place)]
+  for (const [i, row] of rows.entries()) {
+    if (row.only !== undefined && row.only !== way.revive) continue
     const folder = join(place.mount, `row ${i}`)
-    const hands = { holder: new Application(place), other: new Application(place), folder }
+    const hands = { holder, other, folder }
     await hands.holder.do('mkdirSync', folder)
-    held.push({ what, expected, use: await hold(hands) })
+    held.push({ ...row, use: await row.hold(hands) })
   }
   for (let i = 0; i < CRASHES; i++) await managed.crash()
-  for (const { what, expected, use } of held) {
-    await t.test(`${what} goes on`, async (t) => t.same(await use(), expected))
+  for (const { what, expected, feature, lost, use } of held) {
+    const reason = feature && way.loses[feature]
+    if (reason === undefined) await t.test(`${what} goes on`, async (t) => t.same(await use(), expected))
+    else
+      await t.test(`${what} does not go on: ${reason}`, async (t) =>
+        t.same(await use().catch(({ code }) => code), lost),
+      )
   }
-  await endsWell(t, managed)
-})
+  await endsWell(t, managed, way.ends)
+}

@@ -5,12 +5,17 @@ import { join } from 'node:path'
 import t from 'tap'
 import { nothingLeft } from '../fixtures/after-all.js'
 import { Child } from '../fixtures/child.js'
-import { Managed, unlimited } from '../fixtures/managed.js'
-import { placeFor } from '../fixtures/place.js'
+import { Managed } from '../fixtures/managed.js'
+import { type Place, placeFor } from '../fixtures/place.js'
+import { cannotGraft, stockDaemons } from '../fixtures/stock-daemons.js'
+import { grafted, mirrorfs } from '../fixtures/ways.js'
 import { storm } from '../workload/storm.js'
 
 const KILLS = 50
+/** Of a stock daemon; long storms are for scripts/storm. */
+const FEWER_KILLS = 25
 const SEED = 20_240_524
+const ways = [mirrorfs, ...grafted('bindfs', 'passthrough_ll')]
 
 t.test(
   `eight applications do not notice ${KILLS} kills of the daemon, nor those of holders and keepmount`,
@@ -29,32 +34,48 @@ t.test(
   },
 )
 
-t.test('a tree that is copied through ten kills is the same afterwards', async (t) => {
-  const place = placeFor(t)
-  const tree = join(place.source, 'tree')
-  for (let folder = 0; folder < 20; folder++) {
-    mkdirSync(join(tree, `folder ${folder}`), { recursive: true })
-    for (let file = 0; file < 50; file++)
-      writeFileSync(join(tree, `folder ${folder}`, `file ${file}`), `${folder} ${file}\n`.repeat(1 + file * 20))
-  }
-  const managed = await Managed.serving(place, { options: unlimited })
-  const copying = new Child(['cp', '-a', join(place.mount, 'tree'), join(place.mount, 'copy')], { env: place.env })
-  place.undo(() => copying.kill())
-  for (let i = 0; i < 10; i++) await managed.crash()
-  t.same(await copying.end(60_000), { code: 0, signal: null }, copying.stderr)
-  const compare = new Child(['diff', '-r', tree, join(place.source, 'copy')])
-  t.same(await compare.end(60_000), { code: 0, signal: null }, compare.stdout)
-  await managed.stop()
-  await nothingLeft(t, place)
-})
+for (const name of ['bindfs', 'passthrough_ll'] as const)
+  t.test(`eight applications do not notice ${FEWER_KILLS} kills of ${name}`, { skip: cannotGraft(name) }, async (t) => {
+    const daemon = stockDaemons[name]
+    const progress = (text: string) => t.comment(text)
+    const report = await storm({ kills: FEWER_KILLS, minutes: 3, seed: SEED, also: [], daemon, progress })
+    t.same(report.problems, [], JSON.stringify(report, null, 2))
+    t.equal(report.kills.daemon, FEWER_KILLS)
+  })
 
-t.test('five mounts are kept at once, each with its own crashes', async (t) => {
-  const places = Array.from({ length: 5 }, () => placeFor(t))
-  const all = await Promise.all(places.map((place) => Managed.serving(place, { options: unlimited })))
-  for (let i = 0; i < 5; i++) await Promise.all(all.map((managed) => managed.crash()))
-  for (const managed of all) {
-    t.equal((await managed.status()).life, 6)
-    t.same(await managed.stop(), { code: 0, signal: null })
-    await nothingLeft(t, managed.place)
-  }
-})
+for (const way of ways)
+  t.test(
+    `${way.name}: a tree that is copied through ten kills is the same afterwards`,
+    { skip: way.skip },
+    async (t) => {
+      const place = placeFor(t)
+      const tree = join(place.source, 'tree')
+      for (let folder = 0; folder < 20; folder++) {
+        mkdirSync(join(tree, `folder ${folder}`), { recursive: true })
+        for (let file = 0; file < 50; file++)
+          writeFileSync(join(tree, `folder ${folder}`, `file ${file}`), `${folder} ${file}\n`.repeat(1 + file * 20))
+      }
+      const managed = await Managed.serving(place, { daemon: way.daemon(place), options: way.options })
+      const copying = new Child(['cp', '-a', join(place.mount, 'tree'), join(place.mount, 'copy')], { env: place.env })
+      place.undo(() => copying.kill())
+      for (let i = 0; i < 10; i++) await managed.crash()
+      t.same(await copying.end(60_000), { code: 0, signal: null }, copying.stderr)
+      const compare = new Child(['diff', '-r', tree, join(place.source, 'copy')])
+      t.same(await compare.end(60_000), { code: 0, signal: null }, compare.stdout)
+      await managed.stop()
+      await nothingLeft(t, place)
+    },
+  )
+
+for (const way of ways)
+  t.test(`${way.name}: five mounts are kept at once, each with its own crashes`, { skip: way.skip }, async (t) => {
+    const places = Array.from({ length: 5 }, () => placeFor(t))
+    const start = (place: Place) => Managed.serving(place, { daemon: way.daemon(place), options: way.options })
+    const all = await Promise.all(places.map(start))
+    for (let i = 0; i < 5; i++) await Promise.all(all.map((managed) => managed.crash()))
+    for (const managed of all) {
+      t.equal((await managed.status()).life, 6)
+      t.same(await managed.stop(), { code: way.ends, signal: null })
+      await nothingLeft(t, managed.place)
+    }
+  })
