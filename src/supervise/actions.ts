@@ -15,7 +15,7 @@ import { startLife } from './beginning.js'
 import { capture, takeChannel } from './capturing.js'
 import { end } from './end.js'
 import { type GiveUpReason, tenths } from './events.js'
-import { endGraft, graft, prepareRelay, rejoin, respawnGrafted } from './grafting.js'
+import { endGraft, graft, handBack, prepareRelay, rejoin, respawnGrafted } from './grafting.js'
 import { healWhenPossible } from './healing.js'
 import { killFamily } from './life.js'
 import type { Cause, ManagedMount } from './managed-mount.js'
@@ -136,9 +136,10 @@ export const actions = {
     if (!m.graft) rescan(m)
   },
 
-  retire(m) {
+  retire(m, { event }) {
     m.isRetired = true
-    m.life?.signal(SIGTERM)
+    if (event === 'channel_closed' && handBack(m)) return
+    if (m.state === 'leaving') m.life?.signal(SIGTERM)
   },
 
   end_life(m) {
@@ -163,7 +164,7 @@ export const actions = {
     end(m, {})
   },
 
-  leave(m, { unmounted = 'unmounted' }) {
+  leave(m, { event, unmounted = 'unmounted' }) {
     m.timers.disarmAll()
     m.emit('unmounted', { reason: unmounted })
     m.enter('leaving')
@@ -172,6 +173,7 @@ export const actions = {
     // What is cached is still written through the relay: it ends when the kernel closes the channel.
     void m.graft?.relay.letGo()
     if (!m.pause) m.timers.arm('stop_timeout', m.options.timeoutStopSec * 1000)
+    if (event === 'channel_closed') actions.retire(m, { event })
   },
 
   stop(m, { signal = SIGTERM }) {
@@ -179,6 +181,10 @@ export const actions = {
     m.enter('stopping')
     m.timers.arm('stop_timeout', m.options.timeoutStopSec * 1000)
     m.life?.signal(signal)
+    if (m.number === 1 || m.options.revive !== 'graft') return
+    // What a grafted life unmounts when it ends is its decoy.
+    unmountOurs(m)
+    void m.graft?.relay.letGo()
   },
 
   kill(m) {

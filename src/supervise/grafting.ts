@@ -8,7 +8,8 @@ import { HostFollower } from '../graft/host-follower.js'
 import { launchIsolated, mountpointsOf } from '../graft/isolated-launch.js'
 import { warmUp } from '../graft/warm-up.js'
 import { readMounts } from '../kernel/mountinfo.js'
-import { closeFd } from '../native/descriptor.js'
+import { closeFd, duplicateFd } from '../native/descriptor.js'
+import { SyscallError } from '../native/error.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { Relay, relaySockets } from '../relay/index.js'
 import { settle } from '../settle/settle.js'
@@ -28,6 +29,8 @@ export interface Graft {
   readonly stopUs: number
   /** The kernel's side, the relay's own: for holders that are all gone. */
   readonly channel: Fd
+  /** Keeps the daemon's socket from hanging up before the daemon has seen the kernel close the channel. */
+  readonly line: Fd
   readonly since: number
 }
 
@@ -80,11 +83,14 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
     closeFd(theirs)
   }
   const { relay } = m
-  m.graft = { relay, channel, socket, stopUs: exchanged.stopUs, since: performance.now() }
+  const line = duplicateFd(ours)
+  m.graft = { relay, channel, line, socket, stopUs: exchanged.stopUs, since: performance.now() }
   const { mountpoint, device } = m.mount
   relay.start({ channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m) }).catch(() => {}) // its end is told by `ended`
   void relay.ended.then((end) => {
     if (m.graft?.relay !== relay) return
+    if (end.by === 'channel')
+      return m.dispatch('channel_closed', { unmounted: m.isMounted() ? 'aborted' : 'unmounted' })
     const detail = end.by === 'error' ? end.error.message : end.by
     m.dispatch('relay_ended', { detail })
   })
@@ -98,7 +104,9 @@ export function endGraft(m: ManagedMount): void {
   const { graft } = m
   m.graft = null
   m.healing = null
-  if (graft) m.closing = Promise.all([m.closing, graft.relay.stop()])
+  if (!graft) return
+  closeFd(graft.line)
+  m.closing = Promise.all([m.closing, graft.relay.stop()])
 }
 
 /** Takes the relay away for good. */
@@ -116,8 +124,7 @@ export function rejoin(m: ManagedMount): void {
   if (!graft || channel === null) return m.dispatch('channel_lost')
   let stopUs = 0
   try {
-    const sockets = (pid: Pid) => fdsCalled(pid, graft.socket)
-    stopUs = exchange(() => daemonFamily(m.helpers(), null), sockets, channel).stopUs
+    stopUs = exchangeSockets(m, graft, channel)
   } catch (error) {
     // The life has either ended, which is told elsewhere, or goes on behind the relay.
     if (!(error instanceof GraftError) && !m.life?.endsWithin(DYING_MS)) throw error
@@ -130,6 +137,7 @@ export function rejoin(m: ManagedMount): void {
   m.healing = null
   m.seeking?.end()
   m.seeking = null
+  closeFd(graft.line)
   m.closing = Promise.all([m.closing, graft.relay.stop()])
   m.enter('serving')
   m.emit('healed', {
@@ -137,6 +145,31 @@ export function rejoin(m: ManagedMount): void {
     heal_ms: tenths(performance.now() - graft.since),
     stop_us: stopUs,
   })
+}
+
+/**
+ * Gives a life the channel that the kernel has closed, in the place of its socket: it reads there what every daemon knows
+ * for the end of its mount. False if that can't be done.
+ */
+export function handBack(m: ManagedMount): boolean {
+  const { graft } = m
+  const channel = graft && takeChannel(m)
+  if (!graft || channel === null) return false
+  try {
+    exchangeSockets(m, graft, channel)
+    return true
+  } catch (error) {
+    if (error instanceof GraftError || error instanceof SyscallError) return false
+    throw error
+  } finally {
+    closeFd(channel)
+  }
+}
+
+/** @returns how long the daemon stood still, in microseconds. @throws GraftError, SyscallError; all is as before then */
+function exchangeSockets(m: ManagedMount, { socket }: Graft, channel: Fd): number {
+  const sockets = (pid: Pid) => fdsCalled(pid, socket)
+  return exchange(() => daemonFamily(m.helpers(), null), sockets, channel).stopUs
 }
 
 /** Whose open files pin nothing: ours, the holders', the daemon's own. */

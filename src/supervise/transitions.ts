@@ -26,6 +26,7 @@ export const machineEvents = [
   'answered', // the daemon answered a request through the mount
   'refused', // the daemon cannot go on with the channel it was given
   'relay_ended', // the relay of a grafted life has ended by itself
+  'channel_closed', // the kernel has closed the channel that the relay of a grafted life reads
   'healed', // no id of an earlier life is in use any more
   'restart_due', // the delay before the next life is over
   'start_timeout', // the life has not come up in time
@@ -42,7 +43,7 @@ export type Action =
   | 'prove' // ask the mount for an answer
   | 'graft' // put the relay between the kernel and the life
   | 'rejoin' // give the channel itself to a grafted life
-  | 'retire' // the kernel has closed a grafted life's channel: tell the life
+  | 'retire' // the kernel has closed a grafted life's channel: let the life see it
   | 'end_life' // a grafted life without its relay serves nobody: end it
   | 'settle_in' // the life serves: end the pause
   | 'orphan' // a life died: decide whether and when the next one starts
@@ -61,6 +62,7 @@ export const transitions = {
     mounted: 'prove',
     decoy_ready: 'impossible',
     relay_ended: null,
+    channel_closed: null,
     healed: null,
     daemon_exited: 'fail_start',
     answered: null,
@@ -77,6 +79,7 @@ export const transitions = {
     mounted: 'impossible',
     decoy_ready: 'graft',
     relay_ended: null,
+    channel_closed: null,
     healed: null,
     daemon_exited: 'orphan',
     answered: null,
@@ -93,6 +96,7 @@ export const transitions = {
     mounted: 'impossible',
     decoy_ready: 'impossible',
     relay_ended: 'end_life',
+    channel_closed: 'leave',
     healed: null,
     daemon_exited: 'orphan',
     answered: 'settle_in',
@@ -109,6 +113,7 @@ export const transitions = {
     mounted: 'impossible',
     decoy_ready: 'impossible',
     relay_ended: null,
+    channel_closed: null,
     healed: null,
     daemon_exited: 'orphan',
     answered: null,
@@ -125,6 +130,7 @@ export const transitions = {
     mounted: 'impossible',
     decoy_ready: 'impossible',
     relay_ended: 'end_life',
+    channel_closed: 'leave',
     healed: 'rejoin',
     daemon_exited: 'orphan',
     answered: null,
@@ -141,6 +147,7 @@ export const transitions = {
     mounted: 'impossible',
     decoy_ready: null,
     relay_ended: null,
+    channel_closed: null,
     healed: null,
     daemon_exited: 'impossible',
     answered: null,
@@ -157,6 +164,7 @@ export const transitions = {
     mounted: 'impossible',
     decoy_ready: null,
     relay_ended: 'retire',
+    channel_closed: 'retire',
     healed: null,
     daemon_exited: 'end',
     answered: null,
@@ -173,6 +181,7 @@ export const transitions = {
     mounted: null,
     decoy_ready: null,
     relay_ended: null,
+    channel_closed: 'retire',
     healed: null,
     daemon_exited: 'end',
     answered: null,
@@ -189,6 +198,7 @@ export const transitions = {
     mounted: null,
     decoy_ready: null,
     relay_ended: null,
+    channel_closed: null,
     healed: null,
     daemon_exited: null,
     answered: null,

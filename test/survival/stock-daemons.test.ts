@@ -50,8 +50,7 @@ async function seenOf(t: Test, daemon: StockDaemon, isKilled: boolean): Promise<
   const place = new Place()
   try {
     prepare(place)
-    // rclone mount2 waits for an end of its channel that does not come.
-    const options = [...unlimited, '--quiet', '--revive', 'graft', '--timeout-stop-sec', '2']
+    const options = [...unlimited, '--quiet', '--revive', 'graft']
     const managed = await Managed.serving(place, { daemon: daemon.command(place), options })
     const worker = new Worker(new Application(place), place.mount)
     await worker.begin()
