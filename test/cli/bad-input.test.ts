@@ -442,7 +442,7 @@ t.test('a mirror that cannot start says why and leaves nothing', async (t) => {
   )
   t.equal(code, 1)
   t.match(stderr, /source folder cannot be used(.|\n)*exited with code 1 before it had mounted/)
-  t.strictSame(place.leftovers(), [])
+  t.strictSame(await place.left(), [])
 })
 
 t.test('with --json an error is a document on stdout as well', async (t) => {

@@ -107,7 +107,7 @@ t.test('a reader that never reads does not stop a mount from being revived', { s
   const stopped = await keepmount(place, 'stop', 'it')
   t.equal(stopped.code, 0, stopped.stderr)
   t.equal((await child.end()).code, 0)
-  t.strictSame(place.leftovers(), [])
+  t.strictSame(await place.left(), [])
 })
 
 t.test('events that nobody can take any more are no failure', { skip }, async (t) => {
@@ -130,7 +130,7 @@ t.test('an event file on the managed mount itself is refused', { skip }, async (
   t.equal(code, 125)
   t.match(stderr, /lies on the managed mount/)
   t.equal((await keepmount(place, 'stop', 'it')).code, 0)
-  t.strictSame(place.leftovers(), [])
+  t.strictSame(await place.left(), [])
 })
 
 t.test(

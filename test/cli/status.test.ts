@@ -62,7 +62,7 @@ t.test('status --json has exactly the documented keys, before and after a crash'
   const told = await keepmount(place, 'status')
   t.match(told.stdout, /^NAME .*\nit +serving +.*\/mount +2 +1 +.* ago, SIGKILL, paused /)
   t.equal((await managed.stop()).code, 0)
-  t.strictSame(place.leftovers(), [])
+  t.strictSame(await place.left(), [])
 })
 
 t.test('a mount whose keepmount process died is unsupervised, and its dead are left out', { skip }, async (t) => {
@@ -80,7 +80,7 @@ t.test('a mount whose keepmount process died is unsupervised, and its dead are l
   const stopped = await keepmount(place, 'stop', place.mount)
   t.equal(stopped.code, 0, stopped.stderr)
   t.match(stopped.stderr, /stopping .*\n○ .* is stopped after/)
-  t.strictSame(place.leftovers(), [])
+  t.strictSame(await place.left(), [])
 })
 
 t.test('a broken record is a problem of its own and hides no other mount', { skip }, async (t) => {

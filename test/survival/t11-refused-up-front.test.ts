@@ -19,7 +19,7 @@ for (const options of refused) {
     t.equal(code, 125)
     t.match(stderr, /auto_unmount/)
     t.match(stderr, /→/, 'it says what to do')
-    t.same(place.leftovers(), [])
+    t.same(await place.left(), [])
   })
 }
 

@@ -78,6 +78,6 @@ for (const way of [mirrorfs, ...grafted('bindfs', 'passthrough_ll')]) {
     t.equal(await results[1], 'ECONNABORTED', 'one that was not killed gets a clean error')
     t.same(await managed.child.end(), { code: 137, signal: null })
     umount(place.mount, umountFlags.MNT_DETACH)
-    t.same(place.leftovers(), [], 'but for the dead mount, nothing is left')
+    t.same(await place.left(), [], 'but for the dead mount, nothing is left')
   })
 }

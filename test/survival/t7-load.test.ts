@@ -15,7 +15,7 @@ const KILLS = 50
 /** Of a stock daemon; long storms are for scripts/storm. */
 const FEWER_KILLS = 25
 const SEED = 20_240_524
-const ways = [mirrorfs, ...grafted('bindfs', 'passthrough_ll')]
+const ways = [mirrorfs, ...grafted('bindfs')]
 
 t.test(
   `eight applications do not notice ${KILLS} kills of the daemon, nor those of holders and keepmount`,
@@ -34,14 +34,17 @@ t.test(
   },
 )
 
-for (const name of ['bindfs', 'passthrough_ll'] as const)
-  t.test(`eight applications do not notice ${FEWER_KILLS} kills of ${name}`, { skip: cannotGraft(name) }, async (t) => {
-    const daemon = stockDaemons[name]
+t.test(
+  `eight applications do not notice ${FEWER_KILLS} kills of bindfs`,
+  { skip: cannotGraft('bindfs') },
+  async (t) => {
+    const daemon = stockDaemons.bindfs
     const progress = (text: string) => t.comment(text)
     const report = await storm({ kills: FEWER_KILLS, minutes: 3, seed: SEED, also: [], daemon, progress })
     t.same(report.problems, [], JSON.stringify(report, null, 2))
     t.equal(report.kills.daemon, FEWER_KILLS)
-  })
+  },
+)
 
 for (const way of ways)
   t.test(

@@ -260,7 +260,7 @@ class Storm {
     const { code, signal } = await this.managed.stop()
     if (signal !== null || code === 125)
       this.problem(`keepmount ended with ${signal ?? code}: ${this.managed.child.stderr}`)
-    for (const left of this.place.leftovers()) this.problem(`left behind: ${left}`)
+    for (const left of await this.place.left()) this.problem(`left behind: ${left}`)
   }
 
   private problem(text: string): void {
