@@ -2,6 +2,7 @@
 // else is touched. Without it their numbers are unknown: whatever is queued is read and answered, which tells the highest
 // number, and from there each lower one is tried until the connection counts no waiting request.
 
+import { opcodes } from '../fuse/opcodes.js'
 import { waitingRequests } from '../kernel/connection.js'
 import { errnoName, SyscallError } from '../native/error.js'
 import { rawSyscall } from '../native/ffi.js'
@@ -98,8 +99,8 @@ const STEP = 2n
 
 const UNIQUE_AT = 8
 const OPCODE_AT = 4
-/** FORGET, INTERRUPT and BATCH_FORGET are not answered. */
-const unanswered = new Set([2, 36, 42])
+/** FORGET, INTERRUPT and BATCH_FORGET. */
+const unanswered = new Set<number>(Object.values(opcodes).flatMap(({ number, reply }) => (reply ? [] : [number])))
 
 interface SeenRequest {
   readonly unique: bigint
