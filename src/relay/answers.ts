@@ -3,9 +3,10 @@
 import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE, replyHeader } from '../fuse/message.js'
-import type { Found } from './daemon.js'
 import { answerToInterrupt } from './interrupts.js'
+import type { DaemonId } from './known-names.js'
 import { translateDirents, translatePlus } from './listings.js'
+import { settleTaken, type Taken } from './names.js'
 import { translateNotification } from './notifications.js'
 import { shapes } from './shapes.js'
 import type { Translator } from './translator.js'
@@ -20,7 +21,7 @@ export class Answers {
   /** What the answer under way has given to the kernel. */
   private readonly answered = { given: -1, opened: -1, node: 0, isDirectory: false }
   /** What was looked up for the sake of a request, by its slot. */
-  readonly taken = new Map<number, readonly Found[]>()
+  readonly taken = new Map<number, Taken>()
   private readonly late: { low: number; high: number; count: number }[] = []
 
   constructor(private readonly translator: Translator) {}
@@ -51,7 +52,7 @@ export class Answers {
     const taken = this.taken.get(slot)
     if (taken) {
       this.taken.delete(slot)
-      this.forgetLater(taken)
+      settleTaken(this.translator, taken, error === 0)
     }
     const shape = shapes[pending.opcode[slot] ?? 0]
     if (!shape) return
@@ -67,6 +68,8 @@ export class Answers {
     let opened = -1
     if (error === 0) {
       if (shape.outIno !== 0 && shape.outNode === 0) this.showIno(shape.outIno, node)
+      const name = pending.name[slot] ?? 0
+      if (name !== 0) this.learn(name, shape.outNode)
       if (shape.outNode !== 0) given = this.giveNode(shape.outNode, shape.outIno)
       if (shape.outHandle !== 0) opened = this.giveHandle(shape.outHandle, pending.flags[slot] ?? 0)
       if (shape.dirents === 'fuse_direntplus') translatePlus(this.translator, length)
@@ -77,6 +80,13 @@ export class Answers {
     this.answered.node = node
     this.answered.isDirectory = shape.isDirectory
     wire.later('channel', length)
+  }
+
+  /** The daemon has said what a name is, in the reply at `offset`. */
+  private learn(name: number, offset: number): void {
+    const { wire, known } = this.translator
+    const [low, high] = [wire.reply.view.getUint32(offset, true), wire.reply.view.getUint32(offset + 4, true)]
+    if (low !== 0 || high !== 0) known.learn(name, low, high)
   }
 
   /** A node that the daemon gave out, in the reply at `offset`: puts in the kernel's. Returns its slot, -1 for none. */
@@ -122,7 +132,7 @@ export class Answers {
   }
 
   /** Gives up one lookup of each, when the daemon may be told. */
-  forgetLater(found: readonly Found[]): void {
+  forgetLater(found: readonly DaemonId[]): void {
     for (const { low, high } of found) this.late.push({ low, high, count: 1 })
   }
 

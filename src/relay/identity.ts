@@ -2,6 +2,7 @@
 // that has a file open must never be given the bytes of another: where it can't be told, the file counts as gone.
 import type { Daemon, Found } from './daemon.js'
 import { namesIn } from './directory.js'
+import type { DaemonId } from './known-names.js'
 import type { Translator } from './translator.js'
 
 /** What the kernel has cached of a file that an earlier life gave out. */
@@ -25,6 +26,11 @@ interface Id {
 export interface Same {
   readonly low: number
   readonly high: number
+  /**
+   * The folders down to it, which count one lookup more each. The kernel never forgets a folder before what is in it, and a
+   * daemon may rely on that: go-fuse knows such a folder anew, and the file by a name in the old one as well.
+   */
+  readonly above: readonly DaemonId[]
   /** The names down to it, if it is a file that the earlier life had hidden because it was unlinked while open. */
   readonly hidden: Buffer[] | null
 }
@@ -46,7 +52,7 @@ export function findFile(
   evidence: { matches: number },
 ): Same | null {
   const { daemon } = translator
-  const isDeleted = path.subarray(-DELETED.length).equals(DELETED)
+  const isDeleted = isOfNoName(path)
   const names = namesBelow(mountpoint, isDeleted ? path.subarray(0, -DELETED.length) : path)
   if (names === null || names.length === 0) return null
   if (isDeleted) {
@@ -57,20 +63,25 @@ export function findFile(
   }
   const found = walk(daemon, names)
   if (found) {
-    if (isSame(found, id, known, evidence, isDeleted)) return { low: found.low, high: found.high, hidden: null }
-    daemon.forget(found.low, found.high, 1)
+    const { at, above } = found
+    if (isSame(at, id, known, evidence, isDeleted)) return { low: at.low, high: at.high, above, hidden: null }
+    forgetAll(daemon, [...above, at])
   }
   // A removal that was sent again has been answered, and who waited for that may not have told the kernel's names yet.
   return isDeleted ? null : findHidden(daemon, names, id, known)
 }
 
+/** True of the path of a file that has no name any more, as far as the kernel knows. */
+export const isOfNoName = (path: Buffer): boolean => path.subarray(-DELETED.length).equals(DELETED)
+
 /** Removes the name that a daemon had given to an unlinked file while it was open. */
 export function removeHidden(daemon: Daemon, names: readonly Buffer[]): void {
-  const folder = walk(daemon, names.slice(0, -1))
+  const walked = walk(daemon, names.slice(0, -1))
   const name = names.at(-1)
-  if (!folder || !name) return
+  if (!walked || !name) return
+  const { at: folder, above } = walked
   daemon.ask('UNLINK', folder.low, folder.high, name, Buffer.alloc(1))
-  daemon.forget(folder.low, folder.high, 1)
+  forgetAll(daemon, [...above, folder])
 }
 
 function isSame(
@@ -99,8 +110,9 @@ const HIDDEN = /^\.fuse_hidden([0-9a-f]{8})[0-9a-f]{8}$/
  */
 function findHidden(daemon: Daemon, names: readonly Buffer[], id: Id, known: Known | null): Same | null {
   const above = names.slice(0, -1)
-  const folder = above.length === 0 ? ROOT : walk(daemon, above)
-  if (!folder) return null
+  const walked = walk(daemon, above)
+  if (!walked) return null
+  const { at: folder } = walked
   const nodeOf = (name: Buffer): number => Number.parseInt(HIDDEN.exec(name.toString('latin1'))?.[1] ?? '', 16)
   const hidden = (namesIn(daemon, folder.low, folder.high) ?? []).filter((name) => !Number.isNaN(nodeOf(name)))
   const named = hidden.filter((name) => nodeOf(name) === id.hiddenAs)
@@ -112,12 +124,12 @@ function findHidden(daemon: Daemon, names: readonly Buffer[], id: Id, known: Kno
     if (found === null || typeof found === 'number') continue
     const isOfItsKind = known === null || (found.mode & S_IFMT) === (known.mode & S_IFMT)
     if (isOfItsKind && (!isTelling || found.ino === known.ino)) {
-      same = { low: found.low, high: found.high, hidden: [...above, name] }
+      same = { low: found.low, high: found.high, above: [...walked.above, folder], hidden: [...above, name] }
       break
     }
     daemon.forget(found.low, found.high, 1)
   }
-  daemon.forget(folder.low, folder.high, 1)
+  if (!same) forgetAll(daemon, [...walked.above, folder])
   return same
 }
 
@@ -125,18 +137,27 @@ function findHidden(daemon: Daemon, names: readonly Buffer[], id: Id, known: Kno
 const isNumbered = (known: Known, id: { readonly low: number; readonly high: number }): boolean =>
   known.ino === ((BigInt(id.high) << 32n) | BigInt(id.low))
 
-/** Looks up names one in the other, from the root. The last one counts a lookup, those before do not. */
-function walk(daemon: Daemon, names: readonly Buffer[]): Found | null {
+/** Looks up names one in the other, from the root. All that it goes through counts a lookup, with `at` as the last. */
+function walk(daemon: Daemon, names: readonly Buffer[]): { at: Found; above: Found[] } | null {
   let at: Found = ROOT
+  const above: Found[] = []
   for (const name of names) {
     const next = daemon.lookup(at.low, at.high, name)
-    daemon.forget(at.low, at.high, 1)
-    if (next === null || typeof next === 'number') return null
+    if (at !== ROOT) above.push(at)
+    if (next === null || typeof next === 'number') {
+      forgetAll(daemon, above)
+      return null
+    }
     at = next
   }
-  return at
+  return { at, above }
 }
 const ROOT: Found = { low: 1, high: 0, generation: 0, ino: 1n, mode: 0, size: 0n, rdev: 0 }
+
+/** Gives up one lookup of each, the last one first. */
+export function forgetAll(daemon: Daemon, found: readonly DaemonId[]): void {
+  for (const { low, high } of found.toReversed()) daemon.forget(low, high, 1)
+}
 
 /** The names of a path below the mountpoint; null if it is not below it. */
 function namesBelow(mountpoint: Buffer, path: Buffer): Buffer[] | null {

@@ -1,43 +1,73 @@
 // The names that a request carries; and how the daemon comes to know those that it is to take away. The kernel has looked up
 // every name before it removes or moves it, but it may have done so in an earlier life. A daemon relies on that: fuse-overlayfs
-// frees a file twice that is unlinked and that nobody has looked up.
+// frees a file twice that is unlinked and that nobody has looked up. What the kernel has looked up in this life is left alone:
+// go-fuse may make another file of it, and then takes away the name of that one only.
 import { layout } from '../fuse/layout.js'
 import { type OpcodeName, opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
 import type { Found } from './daemon.js'
+import { type DaemonId, KnownNames, namesTaken } from './known-names.js'
 import type { Translator } from './translator.js'
 
 const header = layout('fuse_in_header')
 const setxattrIn = layout('fuse_setxattr_in')
+const rename2In = layout('fuse_rename2_in')
+const RENAME_EXCHANGE = 2
 
-/** Opcodes whose names must be looked up before. */
-const taking = new Set<OpcodeName>(['UNLINK', 'RMDIR', 'RENAME', 'RENAME2'])
+/** The names that a request takes away or moves. */
+export interface Taken {
+  /** What was looked up for its sake, and is to be forgotten once it is answered. */
+  readonly found: readonly Found[]
+  readonly keys: readonly number[]
+  /** What loses a name. */
+  readonly unnamed: DaemonId | undefined
+  readonly areExchanged: boolean
+}
 
 /**
  * Looks up in this life what the request in `wire.request`, which is in the daemon's terms, takes away.
  * @param node the slot of the folder
- * @returns what is to be forgotten once the request is answered. @throws Ended
+ * @returns null if it takes nothing away. @throws Ended
  */
-export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: number, node: number): Found[] {
-  if (!taking.has(opcode)) return none
-  const { nodes, daemon, stale, wire } = translator
+export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: number, node: number): Taken | null {
+  if (!namesTaken.has(opcode)) return null
+  const { nodes, daemon, stale, wire, known } = translator
   const { names } = namesOf(translator, opcode, length)
   const { view } = wire.request
+  const areExchanged = opcode === 'RENAME2' && (rename2In.flags.get(view, IN_HEADER_SIZE) & RENAME_EXCHANGE) !== 0
   const found: Found[] = []
+  const keys: number[] = []
+  let unnamed: DaemonId | undefined
   for (const [i, name] of names.entries()) {
     // Both renames begin with the folder of the second name.
-    const low = i === 0 ? nodes.daemonLow[node] : view.getUint32(IN_HEADER_SIZE, true)
-    const high = i === 0 ? nodes.daemonHigh[node] : view.getUint32(IN_HEADER_SIZE + 4, true)
-    const each = daemon.lookup(low ?? 0, high ?? 0, name)
-    if (each === null || typeof each === 'number') continue
-    found.push(each)
+    const low = (i === 0 ? nodes.daemonLow[node] : view.getUint32(IN_HEADER_SIZE, true)) ?? 0
+    const high = (i === 0 ? nodes.daemonHigh[node] : view.getUint32(IN_HEADER_SIZE + 4, true)) ?? 0
+    const key = KnownNames.key(low, high, name, 0, name.length)
+    keys.push(key)
+    let id = known.of(key)
+    if (!id) {
+      const each = daemon.lookup(low, high, name)
+      if (each === null || typeof each === 'number') continue
+      found.push(each)
+      id = each
+    }
     // The first name of two is only moved.
-    if (i === names.length - 1) stale.unnamed(each.low, each.high)
+    if (i < names.length - 1 || areExchanged) continue
+    stale.unnamed(id.low, id.high)
+    unnamed = id
   }
-  return found
+  return { found, keys, unnamed, areExchanged }
 }
 
-const none: Found[] = []
+/** The request has been answered. @param isDone it has succeeded */
+export function settleTaken({ answers, known, stale }: Translator, taken: Taken, isDone: boolean): void {
+  answers.forgetLater(taken.found)
+  if (!isDone) return
+  const [first = 0, second] = taken.keys
+  if (second === undefined) known.forget(first)
+  else known.move(first, second, taken.areExchanged)
+  if (taken.unnamed) stale.doubt(taken.unnamed)
+}
 
 /** The names of a request, copied, and where the rest begins. */
 export function namesOf(translator: Translator, opcode: OpcodeName, length: number): { names: Buffer[]; tail: number } {

@@ -23,6 +23,11 @@ export class Nodes {
   stale = new Uint8Array(FIRST_SIZE)
   /** What the kernel knows a stale one's generation to be. */
   generation = new Uint32Array(FIRST_SIZE)
+  /**
+   * Not 0 if it has lost a name in this life: the daemon may know it by none of those that it has left. So often its present
+   * name is looked for.
+   */
+  doubtful = new Uint8Array(FIRST_SIZE)
   /** The next kernel's id of the same daemon's id. */
   private next = new Int32Array(FIRST_SIZE).fill(NONE)
   private readonly byKernel = new WideTable()
@@ -82,6 +87,16 @@ export class Nodes {
     return slot
   }
 
+  /** True if this is the daemon's id of the slot. */
+  isDaemons(slot: number, low: number, high: number): boolean {
+    return this.daemonLow[slot] === low && this.daemonHigh[slot] === high
+  }
+
+  /** The daemon counts one lookup of ours more. */
+  keep(slot: number): void {
+    this.own[slot] = (this.own[slot] ?? 0) + 1
+  }
+
   /**
    * The kernel forgets `count` lookups of the slot's id. Returns how many the daemon has to forget.
    * A stale id is gone from the kernel once it forgets more than this life gave it: the kernel forgets all at once when
@@ -127,6 +142,7 @@ export class Nodes {
     this.given[slot] = 0
     this.own[slot] = 0
     this.stale[slot] = 0
+    this.doubtful[slot] = 0
     this.next[slot] = NONE
     this.live++
     this.byKernel.set(kernelLow, kernelHigh, slot)
@@ -166,6 +182,7 @@ export class Nodes {
     this.given = enlarged(this.given, new Float64Array(size))
     this.own = enlarged(this.own, new Float64Array(size))
     this.stale = enlarged(this.stale, new Uint8Array(size))
+    this.doubtful = enlarged(this.doubtful, new Uint8Array(size))
     this.generation = enlarged(this.generation, new Uint32Array(size))
     this.next = enlarged(this.next, new Int32Array(size))
   }

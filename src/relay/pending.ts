@@ -14,6 +14,8 @@ export class Pending {
   node = new Int32Array(FIRST_SIZE)
   /** open(2)'s flags of what opens a file. */
   flags = new Int32Array(FIRST_SIZE)
+  /** What stands for the name that it makes known; see known-names.ts. 0 for none. */
+  name = new Float64Array(FIRST_SIZE)
   private readonly byUnique = new WideTable()
   private readonly free: number[] = []
   private used = 0
@@ -32,6 +34,7 @@ export class Pending {
     this.resent[slot] = resent ? 1 : 0
     this.node[slot] = node
     this.flags[slot] = flags
+    this.name[slot] = 0
     this.byUnique.set(low, high, slot)
     if (moving.has(opcode)) this.moves++
     return slot
@@ -59,6 +62,8 @@ export class Pending {
     resent.set(this.resent)
     node.set(this.node)
     flags.set(this.flags)
-    Object.assign(this, { opcode, resent, node, flags })
+    const name = new Float64Array(size)
+    name.set(this.name)
+    Object.assign(this, { opcode, resent, node, flags, name })
   }
 }

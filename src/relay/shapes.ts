@@ -5,6 +5,7 @@ import { OUT_HEADER_SIZE } from '../fuse/message.js'
 import { type OpcodeName, type OpcodeRow, opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { type StructName, structs } from '../fuse/structs.js'
+import { namesGiven } from './known-names.js'
 import { type Rule, rules } from './rules.js'
 
 export interface HandlePlace {
@@ -34,6 +35,9 @@ export interface Shape {
   /** Where `generation` stands in the reply: behind outNode. */
   readonly dirents: 'fuse_dirent' | 'fuse_direntplus' | null
   readonly replies: boolean
+  /** It makes its first name known, which stands at `nameAt`. */
+  readonly givesName: boolean
+  readonly nameAt: number
   readonly repeat: OpcodeRow['repeat']
   readonly rule: Rule
 }
@@ -66,6 +70,8 @@ function compile(): (Shape | undefined)[] {
       outIno: inoOffset(row.out),
       dirents: tail,
       replies: row.reply,
+      givesName: namesGiven.has(name),
+      nameAt: IN_HEADER_SIZE + (row.in ? sizeOf(row.in) : 0),
       repeat: row.repeat,
       rule: rules[name] ?? {},
     }

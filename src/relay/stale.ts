@@ -8,7 +8,8 @@ import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import { opcodes } from '../fuse/opcodes.js'
 import { isDots, namesIn } from './directory.js'
-import { findFile, type Known, removeHidden } from './identity.js'
+import { findFile, forgetAll, isOfNoName, type Known, removeHidden } from './identity.js'
+import type { DaemonId } from './known-names.js'
 import type { ResolverLine } from './resolver-line.js'
 import type { Translator } from './translator.js'
 
@@ -17,6 +18,8 @@ const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
 /** A daemon may number each of its lives anew. */
 const MOST_GENERATIONS = 16
+/** The kernel may have a removed name for an instant longer than its daemon. */
+const MOST_LOOKS = 20
 /** What changes the paths that the kernel has. */
 const moves = new Set<number>((['RENAME', 'RENAME2', 'UNLINK', 'RMDIR'] as const).map((name) => opcodes[name].number))
 
@@ -67,6 +70,8 @@ export class Stale {
   readonly lost = new Map<string, { low: number; high: number }>()
   /** Names that a daemon gave to unlinked open files, to be removed when the kernel forgets them. By kernel's id. */
   private readonly hidden = new Map<string, Buffer[]>()
+  /** The folders above what was found, kept as long as that. By kernel's id. */
+  private readonly above = new Map<string, readonly DaemonId[]>()
   /** When folders were changed last, as far as the kernel knew before this life, in nanoseconds. By kernel's id. */
   private readonly folders = new Map<string, bigint>()
   /** True once it is known what generations this life gives out. */
@@ -243,6 +248,16 @@ export class Stale {
         this.memory.hiddenAs.set(keyOf(nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0), daemonLow)
   }
 
+  /**
+   * The daemon has taken away a name of this. What an earlier life gave out it knows by the name that it was found by, and
+   * the kernel may have others (`link`): before it is used again, its present name is looked up.
+   */
+  doubt({ low, high }: DaemonId): void {
+    const nodes = this.translator?.nodes
+    for (let slot = nodes?.ofDaemon(low, high) ?? -1; nodes && slot >= 0; slot = nodes.nextOf(slot))
+      if (nodes.stale[slot]) nodes.doubtful[slot] = MOST_LOOKS
+  }
+
   /** The kernel forgot a nodeid that this life knows nothing of. */
   forgotten(low: number, high: number): void {
     if (this.memory.hiddenAs.size > 0) this.memory.hiddenAs.delete(keyOf(low, high))
@@ -252,11 +267,13 @@ export class Stale {
   /** The kernel forgot lookups of a nodeid; if it holds it no more, what was hidden for its sake goes. @throws Ended */
   left(low: number, high: number): void {
     const { hiddenAs } = this.memory
-    if (this.hidden.size + this.folders.size + hiddenAs.size === 0 || !this.translator) return
+    if (this.hidden.size + this.folders.size + this.above.size + hiddenAs.size === 0 || !this.translator) return
     if (this.translator.nodes.ofKernel(low, high) >= 0) return
     const key = keyOf(low, high)
     hiddenAs.delete(key)
     this.folders.delete(key)
+    this.translator.answers.forgetLater(this.above.get(key) ?? [])
+    this.above.delete(key)
     const names = this.hidden.get(key)
     if (!names) return
     this.hidden.delete(key)
@@ -309,6 +326,12 @@ export class Stale {
   private found(key: string, query: Query, path: Buffer, known: Known | null): void {
     const { translator } = this
     if (!translator) return
+    const { nodes } = translator
+    const slot = nodes.ofKernel(query.low, query.high)
+    if (slot >= 0 && nodes.doubtful[slot] && isOfNoName(path)) {
+      nodes.doubtful[slot] = 0
+      return this.settled(key)
+    }
     const hiddenAs = this.memory.hiddenAs.get(key) ?? query.low
     const found = findFile(translator, this.mountpoint, path, { ...query, hiddenAs }, known, this.evidence)
     // The name it should be found by may have been moved away from it, or one above.
@@ -322,9 +345,15 @@ export class Stale {
     if (!found) return this.fail(key, query)
     const generation = query.generations[query.tried - 1] ?? 0
     // The request that waits may itself have been the reason that it is known by now.
-    if (translator.nodes.ofKernel(query.low, query.high) < 0)
-      translator.nodes.adopt(query.low, query.high, found.low, found.high, generation)
-    else translator.daemon.forget(found.low, found.high, 1)
+    const present = nodes.ofKernel(query.low, query.high)
+    if (present < 0) {
+      nodes.adopt(query.low, query.high, found.low, found.high, generation)
+      this.above.set(key, found.above)
+    } else if (nodes.doubtful[present] && nodes.isDaemons(present, found.low, found.high)) {
+      nodes.keep(present)
+      this.above.set(key, [...(this.above.get(key) ?? []), ...found.above])
+    } else forgetAll(translator.daemon, [...found.above, found])
+    if (present >= 0) nodes.doubtful[present] = 0
     if (found.hidden) this.hidden.set(key, found.hidden)
     if (known && (known.mode & S_IFMT) === S_IFDIR) this.folders.set(key, known.mtime)
     if (this.onPinned) this.askAbove(key, query, generation)
@@ -356,6 +385,12 @@ export class Stale {
   }
 
   private fail(key: string, query: Query): void {
+    const nodes = this.translator?.nodes
+    const slot = nodes?.ofKernel(query.low, query.high) ?? -1
+    if (nodes && slot >= 0) {
+      if (nodes.doubtful[slot]) nodes.doubtful[slot]--
+      return this.settled(key)
+    }
     this.lost.set(key, { low: query.low, high: query.high })
     this.translator?.surroundings.report('a file of an earlier life is gone', { nodeid: key })
     this.settled(key)

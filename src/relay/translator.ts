@@ -14,7 +14,8 @@ import { isDots } from './directory.js'
 import { forget, forgetMany } from './forgetting.js'
 import { Handles } from './handles.js'
 import { interrupt } from './interrupts.js'
-import { lookUpTaken } from './names.js'
+import { KnownNames } from './known-names.js'
+import { lookUpTaken, settleTaken } from './names.js'
 import { Nodes } from './nodes.js'
 import { Pending } from './pending.js'
 import { Pieces } from './pieces.js'
@@ -84,6 +85,7 @@ export class Translator implements Late {
   readonly answers = new Answers(this)
   readonly spanning = new SpanningCalls(this)
   readonly pieces = new Pieces(this)
+  readonly known = new KnownNames()
 
   constructor(
     readonly wire: Wire,
@@ -118,7 +120,8 @@ export class Translator implements Late {
     if (opcode === INIT) return this.refuse(low, high, EIO)
     if (this.stale.isGathering && !resent) this.stale.gathered()
     const tid = inHeader.pid.get(view, 0)
-    if (this.resolverPid !== 0 && tid === this.resolverPid) {
+    const isResolver = this.resolverPid !== 0 && tid === this.resolverPid
+    if (isResolver) {
       if (opcode === OPENDIR) return this.openForResolver(low, high)
     } else {
       this.spanning.meet(tid, resent)
@@ -138,6 +141,7 @@ export class Translator implements Late {
         if (shape.rule.unopened) return this.refuse(low, high, 0)
         return this.parkFor(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0), length)
       }
+      if (this.nodes.doubtful[node] && !isResolver && this.parkDoubtful(node, length)) return
     }
     for (const offset of shape.nodes) {
       const [nodeLow, nodeHigh] = [view.getUint32(offset, true), view.getUint32(offset + 4, true)]
@@ -189,6 +193,11 @@ export class Translator implements Late {
     const { view } = this.wire.request
     if (opcode !== LOOKUP || !isDots(this.nameAt(IN_HEADER_SIZE, length))) return false
     return this.nodes.ofKernel(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0)) < 0
+  }
+
+  private parkDoubtful(node: number, length: number): boolean {
+    const { kernelLow, kernelHigh } = this.nodes
+    return this.stale.parkFor(kernelLow[node] ?? 0, kernelHigh[node] ?? 0, this.wire.request.bytes, length)
   }
 
   private parkFor(low: number, high: number, length: number): void {
@@ -253,13 +262,28 @@ export class Translator implements Late {
       this.reopening.prime(node, handle, view)
     if ((opcode === RELEASE || opcode === RELEASEDIR) && handle >= 0) this.release(shape, handle, node)
     const taken = lookUpTaken(this, shape.name, length, node)
-    if (resent && settleResent(this, shape, length, node, handle)) return this.answers.forgetLater(taken)
+    if (resent && settleResent(this, shape, length, node, handle)) {
+      if (taken) settleTaken(this, taken, false)
+      return
+    }
     if (shape.replies) {
       const slot = this.pending.add(low, high, opcode, resent, node, this.flagsOf(opcode, view))
-      if (taken.length > 0) this.answers.taken.set(slot, taken)
+      if (taken) this.answers.taken.set(slot, taken)
+      this.pending.name[slot] = shape.givesName ? this.keyOf(shape, length, node) : 0
       if (opcode === READ && this.pieces.take(low, high, slot)) return
     }
     this.wire.later('daemon', length)
+  }
+
+  private keyOf(shape: Shape, length: number, node: number): number {
+    const { nodes, wire } = this
+    return KnownNames.key(
+      nodes.daemonLow[node] ?? 0,
+      nodes.daemonHigh[node] ?? 0,
+      wire.request.bytes,
+      shape.nameAt,
+      length,
+    )
   }
 
   /** The kernel is done with a handle. One of an earlier life may have been opened again in several ways: all of them go. */
