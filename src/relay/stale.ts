@@ -356,14 +356,14 @@ export class Stale {
     if (present >= 0) nodes.doubtful[present] = 0
     if (found.hidden) this.hidden.set(key, found.hidden)
     if (known && (known.mode & S_IFMT) === S_IFDIR) this.folders.set(key, known.mtime)
-    if (this.onPinned) this.askAbove(key, query, generation)
+    this.askAbove(key, query, generation)
     this.settled(key)
   }
 
   /**
-   * Finds the folder above what is pinned: it is in use as well, and has to keep its nodeid. Otherwise the kernel would lose
-   * its name: `..` would lead to a folder that counts as removed, and the path of an open file would stay behind when its
-   * folder is moved.
+   * Finds the folder above what is in use: it is in use as well, and has to keep its nodeid. Otherwise the kernel would lose
+   * its name: `..` would lead to a folder that counts as removed, the path of an open file would stay behind when its folder
+   * is moved, and a call that has looked up one name before the crash and another one after it would be in two trees.
    */
   private askAbove(key: string, { low, high }: Query, generation: number): void {
     const place = `above ${key}`
