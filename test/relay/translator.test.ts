@@ -143,6 +143,11 @@ t.test('a file is found hidden under the id that it had in the life that removed
     scene.willSay(0, entry(9n))
     scene.stale.line.receive()
     t.match(scene.asked().at(-1), { opcode: number('LOOKUP'), node: 1n, body: name(hidden) })
+    const above = receiveNow(resolver)?.bytes.subarray(0, resolverMessage.argument)
+    if (!above) throw new Error('nobody asked for the folder above')
+    above.writeInt32LE(-ESTALE, resolverMessage.result)
+    sendMessage(resolver, above)
+    scene.stale.line.receive()
     scene.stale.redo()
     t.match(scene.asked(), [{ opcode: number('GETATTR'), node: 9n }])
     // The hidden name goes with it.
