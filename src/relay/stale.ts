@@ -349,6 +349,7 @@ export class Stale {
     if (present < 0) {
       nodes.adopt(query.low, query.high, found.low, found.high, generation)
       this.above.set(key, found.above)
+      this.askAbove(key, query, generation)
     } else if (nodes.doubtful[present] && nodes.isDaemons(present, found.low, found.high)) {
       nodes.keep(present)
       this.above.set(key, [...(this.above.get(key) ?? []), ...found.above])
@@ -356,7 +357,6 @@ export class Stale {
     if (present >= 0) nodes.doubtful[present] = 0
     if (found.hidden) this.hidden.set(key, found.hidden)
     if (known && (known.mode & S_IFMT) === S_IFDIR) this.folders.set(key, known.mtime)
-    this.askAbove(key, query, generation)
     this.settled(key)
   }
 

@@ -11,6 +11,7 @@ import { entry, halves, name, Scene, words } from './scene.js'
 
 const number = (opcode: keyof typeof opcodes): number => opcodes[opcode].number
 const getattr = halves(0, 0, 0, 0)
+const ESTALE = 116
 
 t.test('what the kernel has looked up or made in this life is taken away without a look', async (t) => {
   const made: [string, Parameters<Scene['ask']>[0], Buffer[]][] = [
@@ -61,6 +62,12 @@ function answerOf(resolver: Fd, scene: Scene, path: string): void {
   question.copy(head, 0, 0, resolverMessage.argument)
   head.writeInt32LE(0, resolverMessage.result)
   sendMessage(resolver, Buffer.concat([head, Buffer.from(path)]))
+  scene.stale.line.receive()
+  // The folder above it, if that is asked for, can't be told.
+  const above = receiveNow(resolver)?.bytes.subarray(0, resolverMessage.argument)
+  if (!above) return
+  above.writeInt32LE(-ESTALE, resolverMessage.result)
+  sendMessage(resolver, above)
   scene.stale.line.receive()
 }
 
