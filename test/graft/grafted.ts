@@ -79,10 +79,11 @@ export async function liveMount(t: Test, command: DaemonCommand): Promise<LiveMo
   nodeReaps.add(child.pid ?? 0)
   const mount = await place.mounted()
   const connection = connectionOf(mount.device)
-  const serves = () => family.now().find((pid) => channelFdsOf(pid, connection).length > 0)
-  await until(() => serves() !== undefined, 'a daemon that serves')
   await until(() => waitingRequests(connection) === 0, 'an answer to FUSE_INIT')
-  const pid = serves() ?? (0 as Pid)
+  // Who starts one in the background has the channel as well, up to its own end.
+  const servers = () => family.now().filter((pid) => channelFdsOf(pid, connection).length > 0)
+  await until(() => servers().length === 1, 'a daemon that serves alone')
+  const [pid = 0 as Pid] = servers()
   const channel = takeFd(pid, channelFdsOf(pid, connection)[0] ?? (0 as never))
   t.teardown(() => closeFd(channel))
   return { place, mount, channel, family, pid }
