@@ -9,6 +9,7 @@ import { type OpcodeName, opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { openFlags } from '../native/open-flags.js'
 import type { Found } from './daemon.js'
+import { namesIn } from './directory.js'
 import { namesOf } from './names.js'
 import type { Shape } from './shapes.js'
 import type { Translator } from './translator.js'
@@ -47,8 +48,8 @@ interface Resent {
   readonly tail: number
 }
 
-/** What the kernel is told: `entry` is the answer to a LOOKUP, now in `wire.reply`. */
-type Verdict = 'done' | 'entry' | 'as the daemon says'
+/** What the kernel is told: `entry` is the answer to a LOOKUP, now in `wire.reply`; `again` is what the daemon says when asked once more. */
+type Verdict = 'done' | 'entry' | 'again' | 'as the daemon says'
 
 interface Settling {
   /** Errors that can mean that it was done before; without it, any: not every daemon can tell why something failed. */
@@ -57,7 +58,7 @@ interface Settling {
 }
 
 const rows: { readonly [Name in OpcodeName]?: Settling } = {
-  MKDIR: made(({ mode }) => (mode & S_IFMT) === S_IFDIR),
+  MKDIR: { was: (request, errno) => (removedHalfMade(request) ? 'again' : folderMade.was(request, errno)) },
   MKNOD: made(
     ({ mode, rdev, size }, { view }) =>
       (mode & S_IFMT) === (mknodIn.mode.get(view, IN_HEADER_SIZE) & S_IFMT || S_IFREG) &&
@@ -75,8 +76,7 @@ const rows: { readonly [Name in OpcodeName]?: Settling } = {
       const isSame = found !== null && found.low === word(request, 0) && found.high === word(request, 4)
       if (isSame) return 'entry'
       // A daemon that knows no hard links by their nodeid may still show one inode.
-      const ino = found ? inodeOf(request, word(request, 0), word(request, 4)) : null
-      if (found && ino !== null && ino === found.ino && ino > 1n && ino !== BigInt(found.low)) {
+      if (found && areOne(request, found, { low: word(request, 0), high: word(request, 4) })) {
         forget(request, found)
         return lookup(request, request.low, request.high, request.names[0]) ? 'entry' : 'as the daemon says'
       }
@@ -155,8 +155,13 @@ export function settleResent(
     answerAs(translator, low, high, outHeader.len.get(translator.wire.reply.view, 0))
     return true
   }
+  const last = verdict === 'again' ? translator.daemon.transact(address, length, low, high) : result
+  if (last >= 0) {
+    translator.fromDaemon(last)
+    return true
+  }
   translator.pending.take(low, high)
-  return refuse(verdict === 'done' ? 0 : -result)
+  return refuse(verdict === 'done' ? 0 : -last)
 }
 
 /** Ioctls that ask and change nothing, which every program that opens a file may send: TCGETS, FIONREAD. */
@@ -249,6 +254,22 @@ function made(isIt: (found: Found, request: Resent) => boolean): Settling {
   }
 }
 
+const folderMade = made(({ mode }) => (mode & S_IFMT) === S_IFDIR)
+
+/**
+ * Removes a folder that is there and cannot be read: a daemon that makes one in several steps (gocryptfs) may have died
+ * between them. Nobody has seen it yet, and only an empty one can be removed.
+ */
+function removedHalfMade(request: Resent): boolean {
+  const { translator, low, high, names } = request
+  const found = lookup(request, low, high, names[0])
+  if (!found) return false
+  const isHalf = (found.mode & S_IFMT) === S_IFDIR && namesIn(translator.daemon, found.low, found.high) === null
+  const isGone = isHalf && translator.daemon.ask('RMDIR', low, high, terminated(names[0])) >= 0
+  forget(request, found)
+  return isGone
+}
+
 /** What removes a name: done if there is none. */
 function removed({ translator, low, high, names: [name] }: Resent, errno: number): Verdict {
   if (errno === ENOENT) return 'done'
@@ -283,10 +304,29 @@ const terminated = (name: Buffer | undefined): Buffer => Buffer.concat([name ?? 
 const answered = ({ translator }: Resent, size: number): Buffer =>
   translator.wire.reply.bytes.subarray(OUT_HEADER_SIZE, size)
 
-function inodeOf({ translator }: Resent, low: number, high: number): bigint | null {
+/**
+ * True if both names are of one file, as far as can be seen. Where a daemon shows no inode numbers but its nodeids, which it
+ * gives out by name, a file that looks the same in everything is taken for it: the kernel knows that there was no such name.
+ */
+function areOne(request: Resent, found: Found, other: { low: number; high: number }): boolean {
+  const one = attributesOf(request, other.low, other.high)
+  const two = attributesOf(request, found.low, found.high)
+  if (one === null || two === null) return false
+  const isNumbered = two.ino === ((BigInt(found.high) << 32n) | BigInt(found.low))
+  return isNumbered ? one.looks === two.looks : one.ino === two.ino && one.ino > 1n
+}
+
+function attributesOf({ translator }: Resent, low: number, high: number): { ino: bigint; looks: string } | null {
   const size = translator.daemon.ask('GETATTR', low, high, Buffer.alloc(layout('fuse_getattr_in').$size))
-  const attr = layout('fuse_attr_out')
-  return size >= OUT_HEADER_SIZE + attr.$size ? attr.attr.ino.get(translator.daemon.answer, OUT_HEADER_SIZE) : null
+  const { attr, $size } = layout('fuse_attr_out')
+  if (size < OUT_HEADER_SIZE + $size) return null
+  const view = translator.daemon.answer
+  const of = ({ get }: { get: (view: DataView, at: number) => number | bigint }) => get(view, OUT_HEADER_SIZE)
+  const { mode, size: length, mtime, mtimensec, uid, gid, rdev } = attr
+  return {
+    ino: attr.ino.get(view, OUT_HEADER_SIZE),
+    looks: [mode, length, mtime, mtimensec, uid, gid, rdev].map(of).join(),
+  }
 }
 
 function resent(translator: Translator, shape: Shape, length: number, node: number, handle: number): Resent {

@@ -8,6 +8,7 @@ import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
 import { PIECE } from '../../src/relay/pieces.js'
 import { type Asked, entry, halves, LIFE, name, RESENT, reply, Scene, words } from './scene.js'
 
+const EPERM = 1
 const ENOENT = 2
 const EINTR = 4
 const EIO = 5
@@ -294,25 +295,47 @@ t.test('what is taken away is looked up in this life before, and forgotten once 
   }
 })
 
+/** Of the daemon: an errno for the request itself, what it says when asked by the relay, or to the request once more. */
+type Answer = number | Buffer | { error: number } | { again: Buffer } | 'forgets'
+
+/** struct fuse_attr_out. */
+function attributes(ino: bigint, size: number): Buffer {
+  const bytes = Buffer.alloc(104)
+  bytes.writeBigUInt64LE(ino, 16)
+  bytes.writeBigUInt64LE(BigInt(size), 24)
+  return bytes
+}
+
 t.test('a resent request is settled as if done once', async (t) => {
   const folder = entry(9n, { mode: 0o040755 })
   const file = entry(9n, { mode: 0o100644 })
   const full = entry(9n, { mode: 0o100644, size: 5n })
-  const link = entry(9n, { mode: 0o120777 })
+  const symlink = entry(9n, { mode: 0o120777 })
+  const numbered = entry(9n, { ino: 9n })
+  const nothing = Buffer.alloc(0)
+  const mkdir = [halves(0o755, 0), name('d')]
+  /** OPENDIR, READDIR, RELEASEDIR. */
+  const readable = [words(1n, 0n), nothing, nothing]
+  const link = (node: bigint) => [words(node), name('l')]
   const none = { error: -ENOENT }
   const set = halves(1, 1)
   const exclusive = halves(O_CREAT | O_EXCL | 2, 0o100644, 0, 0)
   for (const [what, opcode, body, answers, told] of [
-    ['MKDIR done', 'MKDIR', [halves(0o755, 0), name('d')], [-EEXIST, folder, 'forgets', folder], 0],
-    ['MKDIR not done', 'MKDIR', [halves(0o755, 0), name('d')], [-EEXIST, file], -EEXIST],
+    ['MKDIR done', 'MKDIR', mkdir, [-EEXIST, folder, ...readable, 'forgets', folder, 'forgets', folder], 0],
+    ['MKDIR not done', 'MKDIR', mkdir, [-EEXIST, file, 'forgets', file], -EEXIST],
+    ['MKDIR half done', 'MKDIR', mkdir, [-EEXIST, folder, { error: -EIO }, nothing, 'forgets', { again: folder }], 0],
+    ['LINK done', 'LINK', link(3n), [-EPERM, numbered, attributes(7n, 5), attributes(9n, 5), 'forgets', numbered], 0],
+    ['LINK to another', 'LINK', link(3n), [-EPERM, numbered, attributes(7n, 5), attributes(9n, 6)], -EPERM],
+    ['LINK by its inode', 'LINK', link(3n), [-EPERM, file, attributes(5n, 5), attributes(5n, 5), 'forgets', file], 0],
+    ['LINK to another inode', 'LINK', link(3n), [-EPERM, file, attributes(5n, 5), attributes(6n, 5)], -EPERM],
     ['UNLINK done', 'UNLINK', [name('f')], [-ENOENT], 0],
     ['RMDIR done', 'RMDIR', [name('f')], [-ENOENT], 0],
     ['RENAME done', 'RENAME', [words(1n), name('a'), name('b')], [-ENOENT, none, file], 0],
     ['RENAME of nothing', 'RENAME', [words(1n), name('a'), name('b')], [-ENOENT, none, none], -ENOENT],
     ['RENAME that failed', 'RENAME2', [words(1n), halves(1, 0), name('a'), name('b')], [-EEXIST, file], -EEXIST],
     ['EXCHANGE', 'RENAME2', [words(1n), halves(2, 0), name('a'), name('b')], [], -EIO],
-    ['SYMLINK done', 'SYMLINK', [name('l'), name('to')], [-EEXIST, link, Buffer.from('to'), 'forgets', link], 0],
-    ['SYMLINK to elsewhere', 'SYMLINK', [name('l'), name('to')], [-EEXIST, link, Buffer.from('x')], -EEXIST],
+    ['SYMLINK done', 'SYMLINK', [name('l'), name('to')], [-EEXIST, symlink, Buffer.from('to'), 'forgets', symlink], 0],
+    ['SYMLINK to elsewhere', 'SYMLINK', [name('l'), name('to')], [-EEXIST, symlink, Buffer.from('x')], -EEXIST],
     ['SETXATTR done', 'SETXATTR', [set, name('user.a'), Buffer.from('v')], [-EEXIST, Buffer.from('v')], 0],
     ['SETXATTR not done', 'SETXATTR', [set, name('user.a'), Buffer.from('v')], [-EEXIST, Buffer.from('w')], -EEXIST],
     ['REMOVEXATTR done', 'REMOVEXATTR', [name('user.a')], [-61], 0],
@@ -321,15 +344,16 @@ t.test('a resent request is settled as if done once', async (t) => {
     ['IOCTL', 'IOCTL', [words(0n), halves(0, 0x4004_6602), words(0n), halves(0, 0)], [], -EIO],
   ] as const) {
     const scene = new Scene(t)
-    if (opcode === 'IOCTL') scene.adopt(3n, 7n)
+    if (opcode === 'IOCTL' || opcode === 'LINK') scene.adopt(3n, 7n)
     if (opcode === 'IOCTL') scene.willSay(0, words(1n, 0n))
     scene.willFindNone(taken[opcode] ?? 0)
-    const [first, ...own] = answers as readonly (number | Buffer | { error: number } | 'forgets')[]
+    const [first, ...own] = answers as readonly Answer[]
     if (typeof first === 'number') scene.queue(2n, first)
     for (const answer of own) {
       if (Buffer.isBuffer(answer)) scene.willSay(0, answer)
-      else if (typeof answer === 'object') scene.willSay(answer.error)
       else if (answer === 'forgets') scene.willForget()
+      else if (typeof answer === 'object' && 'again' in answer) scene.queueRaw(reply(2n, 0, answer.again))
+      else if (typeof answer === 'object') scene.willSay(answer.error)
     }
     scene.ask(opcode, RESENT | 2n, opcode === 'IOCTL' ? 3n : 1n, ...body)
     t.match(scene.told(), [{ unique: RESENT | 2n, error: told }], what)
