@@ -1,6 +1,8 @@
-// Runs all tests with tap, or those named, and counts them from tap's own output: a test is a named block that holds no
-// further ones; a file that breaks outside of its tests counts as one that failed. One file at a time: they mount.
+// Runs all tests, or those named, and counts them from tap's own output: a test is a named block that holds no further ones;
+// a file that breaks outside of its tests counts as one that failed. One file at a time: they mount. They are compiled
+// already, and tap's own runner would load a compiler for each.
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Parser, type Result } from 'tap-parser'
@@ -14,33 +16,51 @@ interface Count {
   skipped: number
 }
 
-const named = process.argv.slice(2)
-const files = named.length > 0 ? named : testFiles()
 const total: Count = { passed: 0, failed: 0, skipped: 0 }
+const named = process.argv.slice(2)
 const started = performance.now()
+for (const file of named.length > 0 ? named : testFiles()) await run(file)
+console.log(`${((performance.now() - started) / 1000).toFixed(0)} s`)
+const { passed, failed, skipped } = total
+console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
+process.exit(failed === 0 ? 0 : 1)
 
-const tap = spawn(
-  join(projectFolder, 'node_modules/.bin/tap'),
-  ['--jobs=1', '--disable-coverage', '--reporter=tap', `--timeout=${FILE_DEADLINE_SEC}`, ...files],
-  { cwd: projectFolder, stdio: ['ignore', 'pipe', 'inherit'] },
-)
-const parser = new Parser()
-let filesDone = 0
-follow(parser, [], total)
-tap.stdout.pipe(parser)
-tap.once('error', (error) => {
-  console.error(`tap cannot be run: ${error.message}`)
-  process.exit(1)
-})
-tap.once('close', (code, signal) => {
-  const { passed, failed, skipped } = total
-  const seconds = ((performance.now() - started) / 1000).toFixed(0)
-  console.log(`${filesDone} of ${files.length} files in ${seconds} s`)
-  const complete = code === 0 && filesDone === files.length
-  if (!complete && failed === 0) console.log(`tap ended with ${signal ?? code} and without naming a test that failed`)
-  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
-  process.exit(complete && failed === 0 ? 0 : 1)
-})
+/** Runs the compiled file in a process of its own, and tells what came of it. */
+async function run(file: string): Promise<void> {
+  const compiled = join(projectFolder, '.build', file.replace(/\.ts$/, '.js'))
+  const began = performance.now()
+  const child = spawn(process.execPath, ['--enable-source-maps', compiled], {
+    cwd: projectFolder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, TAP: '1', TAP_TIMEOUT: String(FILE_DEADLINE_SEC) },
+  })
+  // tap tells first which test did not end.
+  const deadline = setTimeout(() => child.kill('SIGKILL'), (FILE_DEADLINE_SEC + 10) * 1000)
+  const parser = new Parser()
+  const own: Count = { passed: 0, failed: 0, skipped: 0 }
+  follow(parser, [file], own)
+  child.stdout.pipe(parser)
+  const [[code, signal]] = (await Promise.all([once(child, 'close'), once(parser, 'complete')])) as [
+    [number | null, NodeJS.Signals | null],
+    unknown,
+  ]
+  clearTimeout(deadline)
+  const isWhole = code === 0 && parser.ok
+  if (!isWhole && own.failed === 0) {
+    console.log(`  FAILED: ${file} ended with ${signal ?? code} and without naming a test that failed`)
+    own.failed++
+  }
+  const seconds = ((performance.now() - began) / 1000).toFixed(1)
+  const parts = [
+    `${own.passed} passed`,
+    own.failed > 0 && `${own.failed} failed`,
+    own.skipped > 0 && `${own.skipped} skipped`,
+  ]
+  console.log(`${isWhole ? 'ok    ' : 'FAILED'} ${file}: ${parts.filter(Boolean).join(', ')} (${seconds} s)`)
+  total.passed += own.passed
+  total.failed += own.failed
+  total.skipped += own.skipped
+}
 
 /** Counts what a parser meets into `count`; `path` names the blocks around it. */
 function follow(parser: Parser, path: readonly string[], count: Count): void {
@@ -64,16 +84,7 @@ function follow(parser: Parser, path: readonly string[], count: Count): void {
     count.passed += own.passed
     count.failed += own.failed
     count.skipped += own.skipped
-    if (path.length === 0) fileDone(result, own)
   })
-}
-
-function fileDone(result: Result, { passed, failed, skipped }: Count): void {
-  filesDone++
-  // Not our own clock: the parser tells of a result only when it has seen the line after it.
-  const seconds = ((result.time ?? 0) / 1000).toFixed(1)
-  const parts = [`${passed} passed`, failed > 0 && `${failed} failed`, skipped > 0 && `${skipped} skipped`]
-  console.log(`${result.ok ? 'ok    ' : 'FAILED'} ${result.name}: ${parts.filter(Boolean).join(', ')} (${seconds} s)`)
 }
 
 function report(path: readonly string[], result: Result): void {
