@@ -31,7 +31,7 @@ export interface Taken {
  */
 export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: number, node: number): Taken | null {
   if (!namesTaken.has(opcode)) return null
-  const { nodes, daemon, stale, wire, known } = translator
+  const { nodes, daemon, stale, wire, known, keptOpen } = translator
   const { names } = namesOf(translator, opcode, length)
   const { view } = wire.request
   const areExchanged = opcode === 'RENAME2' && (rename2In.flags.get(view, IN_HEADER_SIZE) & RENAME_EXCHANGE) !== 0
@@ -54,6 +54,7 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
     // The first name of two is only moved.
     if (i < names.length - 1 || areExchanged) continue
     stale.unnamed(id.low, id.high)
+    keptOpen.keep(daemon, nodes, id)
     unnamed = id
   }
   return { found, keys, unnamed, areExchanged }

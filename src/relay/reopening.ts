@@ -36,7 +36,7 @@ export class Reopening {
    * @returns the slot of the handle, or a negative errno. @throws Ended
    */
   reopen(shape: Shape, node: number, fhLow: number, fhHigh: number, flags: number, isSecond: boolean): number {
-    const { nodes, handles, daemon, surroundings } = this.translator
+    const { nodes, handles, daemon, surroundings, keptOpen } = this.translator
     if (shape.rule.locks) surroundings.report('locks of an earlier life are lost')
     // Another request may have opened it in a way that suffices.
     const [low, high] = [nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0]
@@ -55,7 +55,8 @@ export class Reopening {
       error = size === -ENOENT ? -ESTALE : size
       if (!otherWay.has(-size)) break
     }
-    return error
+    const kept = keptOpen.take(nodes.kernelLow[node] ?? 0, nodes.kernelHigh[node] ?? 0)
+    return kept ? handles.reopened(fhLow, fhHigh, node, kept.fhLow, kept.fhHigh, kept.flags) : error
   }
 
   /**

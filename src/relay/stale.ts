@@ -267,6 +267,8 @@ export class Stale {
   /** The kernel forgot lookups of a nodeid; if it holds it no more, what was hidden for its sake goes. @throws Ended */
   left(low: number, high: number): void {
     const { hiddenAs } = this.memory
+    if (this.translator && this.translator.nodes.ofKernel(low, high) < 0)
+      this.translator.keptOpen.close(this.translator.daemon, low, high)
     if (this.hidden.size + this.folders.size + this.above.size + hiddenAs.size === 0 || !this.translator) return
     if (this.translator.nodes.ofKernel(low, high) >= 0) return
     const key = keyOf(low, high)

@@ -14,6 +14,7 @@ import { isDots } from './directory.js'
 import { forget, forgetMany } from './forgetting.js'
 import { Handles } from './handles.js'
 import { interrupt } from './interrupts.js'
+import { KeptOpen } from './kept-open.js'
 import { KnownNames } from './known-names.js'
 import { lookUpTaken, settleTaken } from './names.js'
 import { Nodes } from './nodes.js'
@@ -86,6 +87,7 @@ export class Translator implements Late {
   readonly spanning = new SpanningCalls(this)
   readonly pieces = new Pieces(this)
   readonly known = new KnownNames()
+  readonly keptOpen = new KeptOpen()
 
   constructor(
     readonly wire: Wire,

@@ -263,8 +263,9 @@ class Serving {
       if (held[held.length - slots.length + i]) continue
       const [low, high] = [nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0]
       const [daemonLow, daemonHigh] = [nodes.daemonLow[slot] ?? 0, nodes.daemonHigh[slot] ?? 0]
-      daemon.forget(daemonLow, daemonHigh, nodes.drop(slot))
+      const count = nodes.drop(slot)
       this.stale.left(low, high)
+      daemon.forget(daemonLow, daemonHigh, count)
     }
   }
 

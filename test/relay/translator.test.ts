@@ -118,6 +118,8 @@ t.test('a file is found hidden under the id that it had in the life that removed
     const before = new Scene(t, -1, memory)
     before.adopt(3n, 0x55n)
     before.willSay(0, entry(0x55n))
+    // What it is (GETATTR) can't be told, so it is not opened.
+    before.willSay(-2)
     before.ask('UNLINK', 2n, 1n, name('f'))
     before.asked()
 
