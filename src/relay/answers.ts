@@ -102,10 +102,10 @@ export class Answers {
     }
     view.setUint32(offset, nodes.kernelLow[slot] ?? 0, true)
     view.setUint32(offset + 4, nodes.kernelHigh[slot] ?? 0, true)
-    if (nodes.stale[slot]) {
-      view.setUint32(offset + 8, nodes.generation[slot] ?? 0, true)
-      view.setUint32(offset + 12, 0, true)
-    } else stale.saw(view.getUint32(offset + 8, true))
+    if (!nodes.stale[slot]) stale.saw(view.getUint32(offset + 8, true))
+    // An id of this life is no other's, and is found again without knowing a generation; bazil's differ from id to id.
+    view.setUint32(offset + 8, nodes.generation[slot] ?? 0, true)
+    view.setUint32(offset + 12, 0, true)
     return slot
   }
 

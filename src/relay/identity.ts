@@ -64,7 +64,8 @@ export function findFile(
   const found = walk(daemon, names)
   if (found) {
     const { at, above } = found
-    if (isSame(at, id, known, evidence, isDeleted)) return { low: at.low, high: at.high, above, hidden: null }
+    const isByName = isNamedBy(at.ino, above.at(-1)?.ino ?? ROOT.ino, names.at(-1))
+    if (isSame(at, id, known, isByName, evidence, isDeleted)) return { low: at.low, high: at.high, above, hidden: null }
     forgetAll(daemon, [...above, at])
   }
   // A removal that was sent again has been answered, and who waited for that may not have told the kernel's names yet.
@@ -88,12 +89,13 @@ function isSame(
   found: Found,
   id: Id,
   known: Known | null,
+  isByName: boolean,
   evidence: { matches: number },
   mustBeCertain: boolean,
 ): boolean {
   if (known === null) return !mustBeCertain
   if ((found.mode & S_IFMT) !== (known.mode & S_IFMT)) return false
-  if (isNumbered(known, id)) return !mustBeCertain
+  if (isByName || isNumbered(known, id)) return !mustBeCertain
   if (known.ino === found.ino) {
     evidence.matches++
     return true
@@ -133,9 +135,29 @@ function findHidden(daemon: Daemon, names: readonly Buffer[], id: Id, known: Kno
   return same
 }
 
-/** True if the daemon shows nodeids for inode numbers: then they say nothing of the file. */
+/** True if the daemon shows nodeids for inode numbers, or counts its files: then they say nothing of the file. */
 const isNumbered = (known: Known, id: { readonly low: number; readonly high: number }): boolean =>
-  known.ino === ((BigInt(id.high) << 32n) | BigInt(id.low))
+  known.ino === ((BigInt(id.high) << 32n) | BigInt(id.low)) ||
+  (known.ino >= COUNTED_FROM && known.ino - COUNTED_FROM < MOST_COUNTED)
+
+/**
+ * True if the number is made of the name, and so says no more than that: another file of that name has it too, and the same
+ * file another one once it is renamed. Source: bazil.org/fuse/fs, GenerateDynamicInode, which is FNV-1a.
+ */
+export function isNamedBy(ino: bigint, folder: bigint, name: Buffer | undefined): boolean {
+  if (name === undefined || ino < MOST_COUNTED) return false
+  const head = Buffer.alloc(8)
+  head.writeBigUInt64LE(folder)
+  let hash = FNV_OFFSET
+  for (const byte of Buffer.concat([head, name])) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * FNV_PRIME)
+  return hash === ino
+}
+const FNV_OFFSET = 0xcbf29ce484222325n
+const FNV_PRIME = 0x100000001b3n
+
+/** Where go-fuse begins to number what has no number of its own. */
+const COUNTED_FROM = 1n << 63n
+const MOST_COUNTED = 1n << 40n
 
 /** Looks up names one in the other, from the root. All that it goes through counts a lookup, with `at` as the last. */
 function walk(daemon: Daemon, names: readonly Buffer[]): { at: Found; above: Found[] } | null {

@@ -21,7 +21,7 @@ export class Nodes {
   private own = new Float64Array(FIRST_SIZE)
   /** 1 if an earlier life gave the id out. */
   stale = new Uint8Array(FIRST_SIZE)
-  /** What the kernel knows a stale one's generation to be. */
+  /** What the kernel knows its generation to be: 0 if this life gave it out. */
   generation = new Uint32Array(FIRST_SIZE)
   /**
    * Not 0 if it has lost a name in this life: the daemon may know it by none of those that it has left. So often its present
@@ -142,6 +142,7 @@ export class Nodes {
     this.given[slot] = 0
     this.own[slot] = 0
     this.stale[slot] = 0
+    this.generation[slot] = 0
     this.doubtful[slot] = 0
     this.next[slot] = NONE
     this.live++
