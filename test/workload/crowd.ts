@@ -5,7 +5,7 @@ import { builtProgram } from '../fixtures/project.js'
 import type { WorkloadResult } from './workload.js'
 
 /** Each row is a process: its name, its program, its further arguments. */
-export const crowdTable = [
+const programs = [
   { name: 'append', program: 'append', args: [] },
   { name: 'metadata', program: 'metadata', args: [] },
   { name: 'lockfile-1', program: 'lockfile', args: [] },
@@ -14,9 +14,17 @@ export const crowdTable = [
   { name: 'reader', program: 'reader', args: [] },
   { name: 'fio-rw', program: 'fio', args: ['rw'] },
   { name: 'fio-mmap', program: 'fio', args: ['mmap'] },
+  { name: 'uploads-1', program: 'uploads', args: ['uploads-1'] },
+  { name: 'uploads-2', program: 'uploads', args: ['uploads-2'] },
 ] as const
 
-export type CrowdMember = (typeof crowdTable)[number]['name']
+export type CrowdMember = (typeof programs)[number]['name']
+
+/** For daemons that store what is written only once it is closed. */
+export const uploaders = ['uploads-1', 'uploads-2'] as const satisfies readonly CrowdMember[]
+
+/** For all others. */
+export const crowdTable = programs.filter(({ program }) => program !== 'uploads')
 
 export class Crowd {
   private readonly children: { name: string; child: Child }[]
@@ -28,7 +36,7 @@ export class Crowd {
     members: readonly CrowdMember[] = crowdTable.map(({ name }) => name),
     beneath: string | null = place.source,
   ) {
-    this.children = crowdTable
+    this.children = programs
       .filter(({ name }) => members.includes(name))
       .map(({ name, program, args }) => {
         const argv = [

@@ -10,7 +10,7 @@ import { Managed, unlimited } from '../fixtures/managed.js'
 import { Place } from '../fixtures/place.js'
 import { mirrorCommand } from '../fixtures/project.js'
 import type { StockDaemon } from '../fixtures/stock-daemons.js'
-import { Crowd, type CrowdMember } from './crowd.js'
+import { Crowd, type CrowdMember, uploaders } from './crowd.js'
 import { Random } from './random.js'
 import { median, quantile, rounded } from './statistics.js'
 import type { WorkloadResult } from './workload.js'
@@ -100,7 +100,8 @@ class Storm {
     const { progress = () => undefined, minutes, seed } = this.options
     const mounted = await this.managed.event('mounted')
     this.connection = mounted.connection
-    const { daemon, members } = this.options
+    const { daemon } = this.options
+    const members = this.options.members ?? (daemon?.unwritten === undefined ? undefined : uploaders)
     const own = daemon ? await ownKinds(daemon, members) : new Set<string>()
     const crowd = new Crowd(this.place, members, daemon ? daemon.beneath(this.place) : this.place.source)
     await crowd.ready()
