@@ -60,6 +60,25 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
   return { found, keys, unnamed, areExchanged }
 }
 
+/**
+ * True if the request in `wire.request`, which is in the daemon's terms, renames a name to itself. The kernel asks no daemon
+ * for that (libfuse waits for itself then): it has taken one file for two, having found it by a nodeid of an earlier life
+ * and, once the name had expired, by one of this life. With ESTALE it looks both names up again. Source: fs/namei.c,
+ * vfs_rename and retry_estale.
+ */
+export function isOntoItself(translator: Translator, opcode: OpcodeName, length: number, node: number): boolean {
+  if (opcode !== 'RENAME' && opcode !== 'RENAME2') return false
+  const { nodes, wire } = translator
+  const [low, high] = [
+    wire.request.view.getUint32(IN_HEADER_SIZE, true),
+    wire.request.view.getUint32(NEWDIR_HIGH, true),
+  ]
+  if (!nodes.isDaemons(node, low, high)) return false
+  const { names } = namesOf(translator, opcode, length)
+  return names[0] !== undefined && names[1] !== undefined && names[0].equals(names[1])
+}
+const NEWDIR_HIGH = IN_HEADER_SIZE + 4
+
 /** The request has been answered. @param isDone it has succeeded */
 export function settleTaken({ answers, known, stale }: Translator, taken: Taken, isDone: boolean): void {
   answers.forgetLater(taken.found)

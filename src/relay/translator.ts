@@ -16,7 +16,7 @@ import { Handles } from './handles.js'
 import { interrupt } from './interrupts.js'
 import { KeptOpen } from './kept-open.js'
 import { KnownNames } from './known-names.js'
-import { lookUpTaken, settleTaken } from './names.js'
+import { isOntoItself, lookUpTaken, settleTaken } from './names.js'
 import { Nodes } from './nodes.js'
 import { Pending } from './pending.js'
 import { Pieces } from './pieces.js'
@@ -263,6 +263,7 @@ export class Translator implements Late {
     if ((opcode === READDIR || opcode === READDIRPLUS) && handle >= 0 && this.handles.primed[handle] === 0)
       this.reopening.prime(node, handle, view)
     if ((opcode === RELEASE || opcode === RELEASEDIR) && handle >= 0) this.release(shape, handle, node)
+    if (isOntoItself(this, shape.name, length, node)) return this.refuse(low, originalHigh, ESTALE)
     const taken = lookUpTaken(this, shape.name, length, node)
     if (resent && settleResent(this, shape, length, node, handle)) {
       if (taken) settleTaken(this, taken, false)

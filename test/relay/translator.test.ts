@@ -166,6 +166,23 @@ t.test('a file is found hidden under the id that it had in the life that removed
   }
 })
 
+t.test('a name is never renamed to itself: the kernel looks it up again', async (t) => {
+  const rename = [words(3n), name('a'), name('a')]
+  for (const [unique, folder] of [
+    [2n, 3n],
+    // Another nodeid of the same folder.
+    [4n, 5n],
+    [RESENT | 6n, 3n],
+  ] as const) {
+    const scene = new Scene(t)
+    scene.adopt(3n, 7n)
+    scene.adopt(5n, 7n)
+    scene.ask('RENAME', unique, folder, ...rename)
+    t.same(scene.asked(), [])
+    t.match(scene.told(), [{ unique, error: -ESTALE }])
+  }
+})
+
 t.test('lookups are counted: what this life gave is forgotten to it, what others gave is not', async (t) => {
   const scene = new Scene(t)
   const node = scene.found(2n, 7n)
