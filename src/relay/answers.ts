@@ -5,7 +5,7 @@ import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE, replyHeader } from '../fuse/message.js'
 import { answerToInterrupt } from './interrupts.js'
 import type { DaemonId } from './known-names.js'
-import { translateDirents, translatePlus } from './listings.js'
+import { plusNodes, translateDirents, translatePlus } from './listings.js'
 import { settleTaken, type Taken } from './names.js'
 import { translateNotification } from './notifications.js'
 import { shapes } from './shapes.js'
@@ -19,16 +19,20 @@ export class Answers {
   /** True once attr.ino was seen to be the nodeid: then the kernel is shown its own. */
   inoIsNode = false
   /** What the answer under way has given to the kernel. */
-  private readonly answered = { given: -1, opened: -1, node: 0, isDirectory: false }
+  private readonly answered = { given: -1, opened: -1, plainHandle: 0, listed: 0, node: 0, isDirectory: false }
   /** What was looked up for the sake of a request, by its slot. */
   readonly taken = new Map<number, Taken>()
   private readonly late: { low: number; high: number; count: number }[] = []
 
   constructor(private readonly translator: Translator) {}
 
-  /** Takes up the daemon's message of `length` bytes in `wire.reply`. Never asks the daemon anything. @throws Ended */
-  take(length: number): void {
-    const { wire, pending, nodes, tally, pieces } = this.translator
+  /**
+   * Takes up the daemon's message of `length` bytes in `wire.reply`. Never asks the daemon anything.
+   * @param wasKept true if it has waited for what plain-ids.ts finds out
+   * @throws Ended
+   */
+  take(length: number, wasKept = false): void {
+    const { wire, pending, nodes, tally, pieces, plainIds } = this.translator
     const { view } = wire.reply
     const [low, high] = [outHeader.unique.low(view, 0), outHeader.unique.high(view, 0)]
     const said = outHeader.len.get(view, 0)
@@ -42,6 +46,7 @@ export class Answers {
       return
     }
     if (low & 1) return answerToInterrupt(this.translator, low, high, length)
+    if (plainIds.isOn && !wasKept && this.isKept(low, high, length)) return
     const slot = pending.take(low, high)
     const error = outHeader.error.get(view, 0)
     if (slot < 0) {
@@ -66,17 +71,22 @@ export class Answers {
     }
     let given = -1
     let opened = -1
+    let plainHandle = 0
     if (error === 0) {
       if (shape.outIno !== 0 && shape.outNode === 0) this.showIno(shape.outIno, node)
       const name = pending.name[slot] ?? 0
       if (name !== 0) this.learn(name, shape.outNode)
       if (shape.outNode !== 0) given = this.giveNode(shape.outNode, shape.outIno)
-      if (shape.outHandle !== 0) opened = this.giveHandle(shape.outHandle, pending.flags[slot] ?? 0)
+      // On a plain node all handles are this life's, and are the daemon's own as well.
+      if (shape.outHandle !== 0 && nodes.plain[given >= 0 ? given : node] === 1) plainHandle = shape.outHandle
+      else if (shape.outHandle !== 0) opened = this.giveHandle(shape.outHandle, pending.flags[slot] ?? 0)
       if (shape.dirents === 'fuse_direntplus') translatePlus(this.translator, length)
       else if (shape.dirents !== null && this.inoIsNode) translateDirents(this.translator, length)
     }
     this.answered.given = given
     this.answered.opened = opened
+    this.answered.plainHandle = plainHandle
+    this.answered.listed = error === 0 && shape.dirents === 'fuse_direntplus' ? length : 0
     this.answered.node = node
     this.answered.isDirectory = shape.isDirectory
     wire.later('channel', length)
@@ -87,6 +97,15 @@ export class Answers {
     const { wire, known } = this.translator
     const [low, high] = [wire.reply.view.getUint32(offset, true), wire.reply.view.getUint32(offset + 4, true)]
     if (low !== 0 || high !== 0) known.learn(name, low, high)
+  }
+
+  private isKept(low: number, high: number, length: number): boolean {
+    const { pending, wire, plainIds } = this.translator
+    const slot = pending.find(low, high)
+    const shape = slot < 0 ? undefined : shapes[pending.opcode[slot] ?? 0]
+    if (!shape || (shape.outNode === 0 && shape.dirents !== 'fuse_direntplus')) return false
+    if (outHeader.error.get(wire.reply.view, 0) !== 0 || length < shape.outLeast) return false
+    return plainIds.keep(shape, length)
   }
 
   /** A node that the daemon gave out, in the reply at `offset`: puts in the kernel's. Returns its slot, -1 for none. */
@@ -103,6 +122,9 @@ export class Answers {
     view.setUint32(offset, nodes.kernelLow[slot] ?? 0, true)
     view.setUint32(offset + 4, nodes.kernelHigh[slot] ?? 0, true)
     if (!nodes.stale[slot]) stale.saw(view.getUint32(offset + 8, true))
+    // What the daemon itself will say of it one day, the kernel must have been told from the beginning: else it takes it for
+    // another. Source: fs/fuse/inode.c, fuse_stale_inode.
+    if (nodes.plain[slot] === 1) return slot
     // An id of this life is no other's, and is found again without knowing a generation; bazil's differ from id to id.
     view.setUint32(offset + 8, nodes.generation[slot] ?? 0, true)
     view.setUint32(offset + 12, 0, true)
@@ -144,17 +166,29 @@ export class Answers {
 
   /** The kernel does not wait for this answer any more: what it would have held is given back to the daemon. */
   unwanted(): void {
-    const { nodes } = this.translator
-    const { given, opened, node, isDirectory } = this.answered
-    if (given >= 0) {
-      const [low, high] = [nodes.daemonLow[given] ?? 0, nodes.daemonHigh[given] ?? 0]
-      if (opened >= 0) this.giveBack(opened, low, high, isDirectory)
-      this.late.push({ low, high, count: nodes.takeBack(given) })
-    } else if (opened >= 0) this.giveBack(opened, nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0, isDirectory)
+    const { nodes, handles, reopening, wire } = this.translator
+    const { given, opened, plainHandle, listed, node, isDirectory } = this.answered
+    const { view } = wire.reply
+    const on = given >= 0 ? given : node
+    const [low, high] = [nodes.daemonLow[on] ?? 0, nodes.daemonHigh[on] ?? 0]
+    if (opened >= 0) {
+      reopening.releaseLater(handles.daemonLow[opened] ?? 0, handles.daemonHigh[opened] ?? 0, low, high, isDirectory)
+      handles.release(opened)
+    } else if (plainHandle !== 0) {
+      const [fhLow, fhHigh] = [view.getUint32(plainHandle, true), view.getUint32(plainHandle + 4, true)]
+      reopening.releaseLater(fhLow, fhHigh, low, high, isDirectory)
+    }
+    if (given >= 0) this.takeBack(given)
+    if (listed === 0) return
+    for (const at of plusNodes(wire.reply, listed)) {
+      const slot = nodes.ofKernel(view.getUint32(at, true), view.getUint32(at + 4, true))
+      if (slot >= 0) this.takeBack(slot)
+    }
   }
 
-  private giveBack(handle: number, low: number, high: number, isDirectory: boolean): void {
-    this.translator.reopening.releaseLater(handle, low, high, isDirectory)
-    this.translator.handles.release(handle)
+  private takeBack(slot: number): void {
+    const { nodes } = this.translator
+    const [low, high] = [nodes.daemonLow[slot] ?? 0, nodes.daemonHigh[slot] ?? 0]
+    this.late.push({ low, high, count: nodes.takeBack(slot) })
   }
 }

@@ -62,6 +62,15 @@ export function relaySockets(): { ours: Fd; theirs: Fd } {
   return { ours, theirs }
 }
 
+const FEW = 16
+/** Each takes some 100 microseconds where little is cached. */
+const MOST_PURGES = 30
+
+interface Answered {
+  readonly result: number
+  readonly ids?: readonly number[]
+}
+
 const EFD_CLOEXEC = 0o2000000
 const EFD_NONBLOCK = 0o4000
 const ONE = Buffer.from(BigUint64Array.of(1n).buffer)
@@ -76,12 +85,14 @@ export class Relay {
   private notifier: Companion | null = null
   /** Asks the kernel which nodeids it holds. */
   private prober: Companion | null = null
+  /** Has the kernel forget what is merely cached. */
+  private purger: Companion | null = null
   /** Looks at mappings; see looking.ts. */
   private looker: Companion | null = null
   private isScanning = false
   private readonly worker: Worker
   private options: RelayOptions | null = null
-  private readonly answers = new Map<number, (result: number) => void>()
+  private readonly answers = new Map<number, (answered: Answered) => void>()
   private nextId = 1
   private whenClear: () => void = () => {}
   private readonly listeners = new Set<(what: string, facts: Record<string, unknown>) => void>()
@@ -165,7 +176,7 @@ export class Relay {
 
   /** Its processes, which are our children. */
   pids(): number[] {
-    return [this.resolver, this.notifier, this.prober, this.looker].flatMap((companion) =>
+    return [this.resolver, this.notifier, this.prober, this.purger, this.looker].flatMap((companion) =>
       companion ? [companion.pid] : [],
     )
   }
@@ -203,17 +214,44 @@ export class Relay {
   /** As heal.ts has it. */
   async heal(last: Kept | null = null): Promise<Kept | null> {
     if (this.options === null) return { reason: 'in-use', pins: [] }
-    const { device, channel } = this.options
-    if (!this.prober) {
-      this.prober = Companion.start(channel)
-      if (this.prober) this.command({ kind: 'prober', socket: this.prober.socket })
-    }
+    const { device } = this.options
+    this.help()
     const patient: Patient = {
       step: (kind) => this.step(kind),
+      counts: () => this.counts(),
       pins: () => this.pins(),
       isStill: (pin) => isStill(pin, device, this.lookerSocket()),
+      strangersAmong: (pins) => this.strangersAmong(pins),
     }
     return heal(patient, last)
+  }
+
+  /** From now on the kernel is given the daemon's own ids where that can be; see plain-ids.ts. Not before the life is settled. */
+  async beginPlain(): Promise<void> {
+    if (this.options === null) return
+    this.help()
+    await this.step('plain')
+  }
+
+  /**
+   * Has the kernel forget what is merely cached. Folders that applications work in are so for an instant at a time: if little
+   * else is left, such an instant is waited for.
+   * @returns true if a nodeid that is not the daemon's own has gone
+   */
+  async purge(): Promise<boolean> {
+    const { foreignNodes } = this.counts()
+    const hasGone = (): boolean => this.counts().foreignNodes < foreignNodes
+    for (let i = foreignNodes > FEW ? 1 : MOST_PURGES; i > 0 && !hasGone(); i--)
+      if ((await this.step('purge')) < 0) break
+    return hasGone()
+  }
+
+  private help(): void {
+    if (this.prober || this.options === null) return
+    this.prober = Companion.start(this.options.channel)
+    this.purger = Companion.start(null)
+    const [prober, purger] = [this.prober?.socket ?? -1, this.purger?.socket ?? -1]
+    this.command({ kind: 'helpers', prober, purger })
   }
 
   /** Lets go of the mount, so that the kernel can end it once nobody else uses it. */
@@ -254,7 +292,7 @@ export class Relay {
       case 'serving':
         return this.serving.begin()
       case 'done':
-        this.answers.get(message.id)?.(message.result)
+        this.answers.get(message.id)?.(message)
         this.answers.delete(message.id)
         return
       case 'clear':
@@ -270,10 +308,24 @@ export class Relay {
 
   /** Its result; negative if the relay has ended. */
   private async step(kind: Step): Promise<number> {
+    return (await this.ask((id) => ({ kind, id }))).result
+  }
+
+  /** Those whose nodeids are not the daemon's own. */
+  private async strangersAmong(pins: readonly Pin[]): Promise<Pin[]> {
+    if (pins.length === 0) return []
+    const ids = pins.flatMap(({ nodeLow, nodeHigh }) => [nodeLow, nodeHigh])
+    const { ids: strange = ids } = await this.ask((id) => ({ kind: 'strangers', id, ids }))
+    const keys = new Set<string>()
+    for (let i = 0; i < strange.length; i += 2) keys.add(`${strange[i + 1]}:${strange[i]}`)
+    return pins.filter(({ nodeLow, nodeHigh }) => keys.has(`${nodeHigh}:${nodeLow}`))
+  }
+
+  private ask(command: (id: number) => Command): Promise<Answered> {
     const id = this.nextId++
-    const answer = new Promise<number>((resolve) => this.answers.set(id, resolve))
-    this.command({ kind, id })
-    return Promise.race([answer, this.ended.then(() => -1)])
+    const answer = new Promise<Answered>((resolve) => this.answers.set(id, resolve))
+    this.command(command(id))
+    return Promise.race([answer, this.ended.then(() => ({ result: -1 }))])
   }
 
   private command(command: Command): void {
@@ -303,7 +355,8 @@ export class Relay {
     this.resolver?.end()
     this.notifier?.end()
     this.prober?.end()
-    this.resolver = this.notifier = this.prober = null
+    this.purger?.end()
+    this.resolver = this.notifier = this.prober = this.purger = null
     if (!this.isScanning) this.endLooker()
     if (Atomics.load(this.words, shared.dispose) === 0) this.worker.unref()
     if (options !== null) {

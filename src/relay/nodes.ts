@@ -1,6 +1,8 @@
 // Which nodeid of the kernel is which of the daemon, and how many lookups each side counts. The kernel's id of a file
-// that this life found first carries the life, so that it is no other life's; its lower half is the daemon's, so that it
-// can be told later which id a daemon gave a name like `.fuse_hidden…` after.
+// that this life found first is the daemon's own, plain, where the kernel provably holds no such id of an earlier life
+// (see plain-ids.ts). Else it carries the life, so that it is no other life's; its lower half is the daemon's, so that it
+// can be told later which id a daemon gave a name like `.fuse_hidden…` after. What the kernel has been given stays what it
+// is until the kernel has forgotten it: a file never has a second id only because it could be plain by now.
 //
 //   kernel's id:  | life 16 bits | sequence 16 bits | lower half of the daemon's id, 32 bits |
 //   an earlier life's, and those that a daemon gave out itself, stay what they are: stale
@@ -21,7 +23,11 @@ export class Nodes {
   private own = new Float64Array(FIRST_SIZE)
   /** 1 if an earlier life gave the id out. */
   stale = new Uint8Array(FIRST_SIZE)
-  /** What the kernel knows its generation to be: 0 if this life gave it out. */
+  /** 1 if the id is the daemon's own, given out by this life. All that is open on it is this life's as well. */
+  plain = new Uint8Array(FIRST_SIZE)
+  /** Ids of which the kernel holds none of an earlier life; the value means nothing. */
+  readonly vacant = new WideTable()
+  /** What the kernel knows its generation to be: 0 if this life gave it out; of a plain one, what the daemon says. */
   generation = new Uint32Array(FIRST_SIZE)
   /**
    * Not 0 if it has lost a name in this life: the daemon may know it by none of those that it has left. So often its present
@@ -38,6 +44,7 @@ export class Nodes {
   /** How many of each there are, the root left out. */
   live = 0
   staleCount = 0
+  plainCount = 0
 
   constructor(private readonly life: number) {
     this.add(1, 0, 1, 0)
@@ -60,13 +67,31 @@ export class Nodes {
     return this.next[slot] ?? NONE
   }
 
+  /** How many the kernel knows by an id that is not the daemon's own, the root left out. */
+  get foreign(): number {
+    return this.live - this.plainCount
+  }
+
+  /** True if the kernel holds this id, if at all, for what the daemon itself calls so. */
+  isOwn(low: number, high: number): boolean {
+    if (low === 1 && high === 0) return true
+    const slot = this.byKernel.get(low, high)
+    return slot < 0 ? this.vacant.get(low, high) >= 0 : this.plain[slot] === 1
+  }
+
   /** The daemon gave this id out by a lookup of the kernel's: returns the slot of what the kernel is told. */
   give(low: number, high: number): number {
     let slot = low === 1 && high === 0 ? ROOT : this.byDaemon.get(low, high)
     if (slot < 0) {
-      let tag = this.life * 0x1_0000
-      while (this.byKernel.get(low, tag) >= 0) tag = this.life * 0x1_0000 + (++this.sequence & 0xffff)
-      slot = this.add(low, tag, low, high)
+      if (this.vacant.size > 0 && this.isOwn(low, high)) {
+        slot = this.add(low, high, low, high)
+        this.plain[slot] = 1
+        this.plainCount++
+      } else {
+        let tag = this.life * 0x1_0000
+        while (this.byKernel.get(low, tag) >= 0) tag = this.life * 0x1_0000 + (++this.sequence & 0xffff)
+        slot = this.add(low, tag, low, high)
+      }
     }
     this.given[slot] = (this.given[slot] ?? 0) + 1
     return slot
@@ -121,8 +146,12 @@ export class Nodes {
    */
   silent(): number[] {
     const slots: number[] = []
-    for (let slot = 1; slot < this.used; slot++) if (this.stale[slot] === 1 && this.given[slot] === 0) slots.push(slot)
+    for (let slot = 1; slot < this.used; slot++) if (this.isSilent(slot)) slots.push(slot)
     return slots
+  }
+
+  isSilent(slot: number): boolean {
+    return this.stale[slot] === 1 && this.given[slot] === 0
   }
 
   /** The kernel holds a silent one no more. Returns how many lookups the daemon has to forget. */
@@ -144,6 +173,7 @@ export class Nodes {
     this.stale[slot] = 0
     this.generation[slot] = 0
     this.doubtful[slot] = 0
+    this.plain[slot] = 0
     this.next[slot] = NONE
     this.live++
     this.byKernel.set(kernelLow, kernelHigh, slot)
@@ -169,7 +199,9 @@ export class Nodes {
       if (before >= 0) this.next[before] = after
     }
     if (this.stale[slot] === 1) this.staleCount--
+    if (this.plain[slot] === 1) this.plainCount--
     this.stale[slot] = 0
+    this.plain[slot] = 0
     this.live--
     this.free.push(slot)
   }
@@ -184,6 +216,7 @@ export class Nodes {
     this.own = enlarged(this.own, new Float64Array(size))
     this.stale = enlarged(this.stale, new Uint8Array(size))
     this.doubtful = enlarged(this.doubtful, new Uint8Array(size))
+    this.plain = enlarged(this.plain, new Uint8Array(size))
     this.generation = enlarged(this.generation, new Uint32Array(size))
     this.next = enlarged(this.next, new Int32Array(size))
   }

@@ -13,15 +13,18 @@ export type Command =
       readonly looker: number
     }
   | { readonly kind: 'scan'; readonly device: string; readonly excludePids: readonly number[]; readonly looker: number }
-  | { readonly kind: 'prober'; readonly socket: number }
+  /** The sockets of those who ask which nodeids the kernel holds, and who purge. */
+  | { readonly kind: 'helpers'; readonly prober: number; readonly purger: number }
+  /** Which of these nodeids are not the daemon's own; given and answered as pairs of a lower and an upper half. */
+  | { readonly kind: 'strangers'; readonly id: number; readonly ids: readonly number[] }
   | { readonly kind: Step; readonly id: number }
-/** The steps of a heal, and back. */
-export type Step = 'purge' | 'probe' | 'use' | 'close-root' | 'pause' | 'resume'
+/** The steps of a heal, and back. `plain`: from now on the kernel may be given ids of the daemon's own. */
+export type Step = 'plain' | 'purge' | 'probe' | 'use' | 'silence' | 'close-root' | 'pause' | 'resume'
 
 /** From the thread. */
 export type Message =
   | { readonly kind: 'serving' }
-  | { readonly kind: 'done'; readonly id: number; readonly result: number }
+  | { readonly kind: 'done'; readonly id: number; readonly result: number; readonly ids?: readonly number[] }
   | { readonly kind: 'clear' }
   | { readonly kind: 'report'; readonly what: string; readonly facts: Record<string, unknown> }
   | { readonly kind: 'notify'; readonly bytes: Uint8Array }

@@ -108,11 +108,10 @@ export class Reopening {
   }
 
   /** Closes what the kernel did not take, when the daemon may be asked. */
-  releaseLater(handle: number, low: number, high: number, isDirectory: boolean): void {
-    const { handles } = this.translator
+  releaseLater(fhLow: number, fhHigh: number, low: number, high: number, isDirectory: boolean): void {
     const body = Buffer.alloc(releaseIn.$size)
-    body.writeUInt32LE(handles.daemonLow[handle] ?? 0, 0)
-    body.writeUInt32LE(handles.daemonHigh[handle] ?? 0, 4)
+    body.writeUInt32LE(fhLow, 0)
+    body.writeUInt32LE(fhHigh, 4)
     this.later.push({ node: { low, high }, body, isDirectory })
   }
 

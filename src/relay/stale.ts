@@ -82,6 +82,8 @@ export class Stale {
   private readonly above = new Map<string, readonly DaemonId[]>()
   /** When folders were changed last, as far as the kernel knew before this life, in nanoseconds. By kernel's id. */
   private readonly folders = new Map<string, bigint>()
+  /** When a nodeid of an earlier life came up last of which this life knew nothing. */
+  metAt = performance.now()
   /** True once it is known what generations this life gives out. */
   private hasSampled = false
   /** Questions for when no rename is under way. */
@@ -172,6 +174,7 @@ export class Stale {
   /** Keeps a request until this nodeid is known. False if it can't be: the file is gone. */
   parkFor(low: number, high: number, bytes: Uint8Array, length: number): boolean {
     const key = keyOf(low, high)
+    this.metAt = performance.now()
     if (this.lost.has(key)) return false
     this.parked.push({ bytes: Buffer.from(bytes.subarray(0, length)), key })
     if (this.asking.has(key) || this.again.has(key)) return true
@@ -268,6 +271,7 @@ export class Stale {
 
   /** The kernel forgot a nodeid that this life knows nothing of. */
   forgotten(low: number, high: number): void {
+    this.metAt = performance.now()
     if (this.memory.hiddenAs.size > 0) this.memory.hiddenAs.delete(keyOf(low, high))
     if (this.lost.size > 0) this.lost.delete(keyOf(low, high))
   }

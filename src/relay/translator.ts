@@ -20,6 +20,7 @@ import { isOntoItself, lookUpTaken, settleTaken } from './names.js'
 import { Nodes } from './nodes.js'
 import { Pending } from './pending.js'
 import { Pieces } from './pieces.js'
+import { PlainIds } from './plain-ids.js'
 import { Reopening } from './reopening.js'
 import { settleResent } from './resent.js'
 import { type Shape, shapes } from './shapes.js'
@@ -88,6 +89,7 @@ export class Translator implements Late {
   readonly pieces = new Pieces(this)
   readonly known = new KnownNames()
   readonly keptOpen = new KeptOpen()
+  readonly plainIds = new PlainIds(this)
 
   constructor(
     readonly wire: Wire,
@@ -224,11 +226,13 @@ export class Translator implements Late {
     let handle = -1
     for (const place of shape.handles) {
       if (place.flag !== 0 && (view.getUint32(place.flagsOffset, true) & place.flag) === 0) continue
+      const on = place.node < 0 ? node : this.otherNode(shape.nodes[place.node] ?? 0)
+      // What is open on a plain node is the daemon's own.
+      if (this.nodes.plain[on] === 1) continue
       const at = place.offset
       const [fhLow, fhHigh] = [view.getUint32(at, true), view.getUint32(at + 4, true)]
       handle = this.handles.ofLife(fhLow, fhHigh)
       if (handle < 0) {
-        const on = place.node < 0 ? node : this.otherNode(shape.nodes[place.node] ?? 0)
         const carries = shape.openFlags !== 0 && length >= shape.openFlags + 4
         const carried = carries ? view.getUint32(shape.openFlags, true) : -1
         // What the kernel writes from its cache carries no flags.
@@ -297,7 +301,9 @@ export class Translator implements Late {
     for (;;) {
       const other = handles.ofEarlier(low, high, node, -1)
       if (other < 0) return
-      this.reopening.releaseLater(other, nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0, shape.isDirectory)
+      const [fhLow, fhHigh] = [handles.daemonLow[other] ?? 0, handles.daemonHigh[other] ?? 0]
+      const [nodeLow, nodeHigh] = [nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0]
+      this.reopening.releaseLater(fhLow, fhHigh, nodeLow, nodeHigh, shape.isDirectory)
       handles.release(other)
     }
   }

@@ -35,6 +35,11 @@ export class WideTable {
     values[at] = value
   }
 
+  clear(): void {
+    this.values.fill(NONE)
+    this.count = 0
+  }
+
   /** Returns what it was, -1 if there was none. */
   delete(low: number, high: number): number {
     const { lows, highs, values, mask } = this

@@ -40,9 +40,11 @@ const EPIPE = 32
 const ECONNRESET = 104
 
 /** Which ends have something. */
-export const ends = { channel: 1, daemon: 2, control: 4, resolver: 8, writable: 16 } as const
+export const ends = { channel: 1, daemon: 2, control: 4, resolver: 8, writable: 16, prober: 32, purger: 64 } as const
 /** Their places among what is polled. */
-const places = { channel: 0, daemon: 1, control: 2, resolver: 3 } as const
+const places = { channel: 0, daemon: 1, control: 2, resolver: 3, prober: 4, purger: 5 } as const
+const POLLED_COUNT = 6
+const POLLFD_SIZE = 8
 
 /** What became of a message that was written late, see `Wire.later`. */
 export interface Late {
@@ -71,7 +73,7 @@ export class Wire {
   private lateLength = 0
   private lateIsSocket = false
   private readonly drained = allocate(8)
-  private readonly polled = allocate(8 * 4)
+  private readonly polled = allocate(POLLFD_SIZE * POLLED_COUNT)
   private readonly timeout = allocate(16)
 
   /**
@@ -135,6 +137,12 @@ export class Wire {
   put(bytes: Uint8Array): void {
     this.flush()
     this.request.bytes.set(bytes)
+  }
+
+  /** Puts an answer that was kept where the next one would come. */
+  putReply(bytes: Uint8Array): void {
+    this.flush()
+    this.reply.bytes.set(bytes)
   }
 
   /** Sends a message to the daemon. False if its queue is full. @throws Ended */
@@ -216,9 +224,10 @@ export class Wire {
   /**
    * Waits for one of `wanted` (bits of `ends`); what happens to the control end always counts.
    * @param timeoutMs negative for no limit
+   * @param prober the sockets of the companions for which `next` does not wait; -1 for none
    * @returns those that are there, 0 after the timeout
    */
-  wait(wanted: number, timeoutMs: number): number {
+  wait(wanted: number, timeoutMs: number, prober = -1, purger = -1): number {
     this.flush()
     const { view, address } = this.polled
     this.entry(places.channel, wanted & ends.channel ? this.channel : -1, pollEvents.POLLIN)
@@ -228,7 +237,9 @@ export class Wire {
     this.entry(places.resolver, wanted & ends.resolver ? this.resolver : -1, pollEvents.POLLIN)
     this.timeout.view.setUint32(0, Math.max(0, Math.floor(timeoutMs / 1000)), true)
     this.timeout.view.setUint32(8, Math.max(0, Math.floor((timeoutMs % 1000) * 1e6)), true)
-    const count = rawSyscall('ppoll', address, 4, timeoutMs >= 0 ? this.timeout.address : 0, 0, 0)
+    this.entry(places.prober, prober, pollEvents.POLLIN)
+    this.entry(places.purger, purger, pollEvents.POLLIN)
+    const count = rawSyscall('ppoll', address, POLLED_COUNT, timeoutMs >= 0 ? this.timeout.address : 0, 0, 0)
     if (count <= 0) return 0
     const daemon = view.getUint16(14, true)
     if (view.getUint16(22, true)) this.drain()
@@ -237,13 +248,15 @@ export class Wire {
       (daemon & ~POLLOUT ? ends.daemon : 0) |
       (daemon & POLLOUT ? ends.writable : 0) |
       (view.getUint16(22, true) ? ends.control : 0) |
-      (view.getUint16(30, true) ? ends.resolver : 0)
+      (view.getUint16(30, true) ? ends.resolver : 0) |
+      (view.getUint16(38, true) ? ends.prober : 0) |
+      (view.getUint16(46, true) ? ends.purger : 0)
     )
   }
 
   private entry(index: number, fd: number, events: number): void {
-    this.polled.view.setInt32(8 * index, fd, true)
-    this.polled.view.setUint32(8 * index + 4, events, true)
+    this.polled.view.setInt32(POLLFD_SIZE * index, fd, true)
+    this.polled.view.setUint32(POLLFD_SIZE * index + 4, events, true)
   }
 
   /** @param isDaemonOnly nothing but the daemon and what is told counts */

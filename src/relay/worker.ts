@@ -17,8 +17,6 @@ const PINS_DEADLINE_MS = 2000
 /** How long a heal waits for a moment without requests. */
 const QUIET_DEADLINE_MS = 100
 const CLEAR_MS = 10
-/** How long the kernel may take to say what it holds. */
-const PROBE_MS = 20
 
 const data = workerData as WorkerData
 const memory: Memory = { generations: [0], hiddenAs: new Map() }
@@ -65,8 +63,14 @@ class Serving {
   private readonly stale: Stale
   private readonly translator: Translator
   private readonly mountpoint: Buffer
-  private prober: Prober | null = null
+  private prober = new Prober(-1)
+  /** Another one than the resolver: to purge is to write back first, and what is written may have to be resolved. */
+  private purger = new ResolverLine(-1)
   private isPaused = false
+  /** True while nothing is read but what the daemon answers. */
+  private isDraining = false
+  /** True once there was nothing to be read from the channel. */
+  private wasEmpty = false
   /** 2 while the kernel has a handle that is not the daemon's own, 1 while only nodeids. */
   private foreign = 0
   private clearAt = 0
@@ -135,6 +139,7 @@ class Serving {
     this.publish()
     this.wire.close()
     this.line.free()
+    this.purger.free()
     this.translator.daemon.free()
   }
 
@@ -143,10 +148,11 @@ class Serving {
     const { wire, stale, translator } = this
     if (isStopped()) throw new Ended('stopped')
     if (wire.isTold || count[shared.told] !== this.told) this.obey()
-    translator.doLate()
+    // Closed first: a daemon need not know what it was told to forget.
     translator.reopening.doLate()
+    translator.doLate()
     stale.askDelayed()
-    if (timeoutMs < 0 && this.isPlain()) return this.quickTurn()
+    if (timeoutMs < 0 && this.isQuick()) return this.quickTurn()
     wire.flush()
     const isFree = translator.unsent === 0
     if (isFree && stale.hasReady && !this.isPaused) {
@@ -158,9 +164,17 @@ class Serving {
     const wanted =
       (this.isPaused ? 0 : ends.daemon) |
       (this.line.socket >= 0 ? ends.resolver : 0) |
-      (isFree && !this.isPaused ? ends.channel : 0) |
+      (isFree && !this.isPaused && !this.isDraining ? ends.channel : 0) |
       (isFree ? 0 : ends.writable)
-    const ready = wire.wait(wanted, timeoutMs)
+    const { plainIds } = translator
+    const isLong = timeoutMs < 0 || timeoutMs > plainIds.patience
+    const limit = plainIds.isKeeping && isLong ? plainIds.patience : timeoutMs
+    const ready = wire.wait(wanted, limit, this.prober.socket, this.purger.socket)
+    if (ready & ends.prober) this.prober.receive()
+    if (ready & ends.purger) this.purger.receive()
+    const isEmpty = (wanted & ~ready & ends.channel) !== 0
+    if (isEmpty) this.wasEmpty = true
+    if (plainIds.isBusy) plainIds.proceed(isEmpty)
     if (stale.isGathering && (ready & ends.channel) === 0) stale.gathered()
     if (ready & ends.daemon) {
       const length = wire.readReply()
@@ -168,7 +182,8 @@ class Serving {
     }
     if (ready & ends.writable) translator.sendUnsent()
     if (ready & ends.resolver) this.line.receive()
-    if (isFree && !this.isPaused && (ready & ends.channel) === 0 && !translator.isReserved) translator.spanning.end()
+    if (isFree && !this.isPaused && !this.isDraining && (ready & ends.channel) === 0 && !translator.isReserved)
+      translator.spanning.end()
     if (ready & ends.channel && translator.unsent === 0) {
       const length = wire.readRequest()
       if (length > 0) translator.fromKernel(length)
@@ -178,10 +193,11 @@ class Serving {
   }
 
   /** True if nothing is to be done but to bring messages from one end to the other. */
-  private isPlain(): boolean {
-    const { translator, stale, line } = this
+  private isQuick(): boolean {
+    const { translator, stale, line, purger, prober } = this
     const isFree = translator.unsent === 0 && !stale.hasReady && !line.isWaiting
-    return isFree && !this.isPaused && translator.spanning.isOver
+    const isAlone = !prober.isWaiting && !purger.isWaiting && !translator.plainIds.isBusy
+    return isFree && isAlone && !this.isPaused && translator.spanning.isOver
   }
 
   private quickTurn(): boolean {
@@ -199,7 +215,7 @@ class Serving {
 
   private publish(): void {
     const { nodes, handles, pending, tally } = this.translator
-    const foreign = handles.live > 0 ? 2 : nodes.live > 0 ? 1 : 0
+    const foreign = handles.live > 0 ? 2 : nodes.foreign > 0 ? 1 : 0
     if (foreign < this.foreign) this.tellClear()
     this.foreign = foreign
     count[shared.staleNodes] = nodes.staleCount + this.stale.unresolved
@@ -207,7 +223,7 @@ class Serving {
     count[shared.translated] = tally.translated
     count[shared.pending] = pending.size
     count[shared.dropped] = tally.dropped
-    count[shared.foreignNodes] = nodes.live + this.stale.unresolved
+    count[shared.foreignNodes] = nodes.foreign + this.stale.unresolved
     count[shared.foreignHandles] = handles.live
     count[shared.parked] = this.stale.parkedCount
   }
@@ -224,19 +240,26 @@ class Serving {
     this.wire.isTold = false
     this.told = Atomics.load(count, shared.told)
     for (let command = nextCommand(); command; command = nextCommand())
-      if (command.kind === 'prober') this.prober = new Prober(command.socket)
-      else if ('id' in command) {
+      if (command.kind === 'helpers') this.help(command.prober, command.purger)
+      else if (command.kind === 'strangers') {
+        const { id, ids } = command
+        const strange = ids.filter((_, i) => !this.translator.nodes.isOwn(ids[i & ~1] ?? 0, ids[i | 1] ?? 0))
+        tell({ kind: 'done', id, result: strange.length / 2, ids: strange })
+      } else if ('id' in command) {
         const { id } = command
         this.steps[command.kind]((result) => tell({ kind: 'done', id, result }))
       }
   }
 
   private readonly steps: Record<Step, (done: (result: number) => void) => void> = {
-    purge: (done) => this.line.purge(this.mountpoint, (answer) => done(answer?.result ?? -1)),
-    probe: (done) => {
-      this.dropGone()
-      done(this.stale.unresolved === 0 ? 1 : 0)
+    plain: (done) => {
+      this.translator.plainIds.isOn = true
+      done(1)
     },
+    purge: (done) =>
+      (this.purger.socket < 0 ? this.line : this.purger).purge(this.mountpoint, (answer) => done(answer?.result ?? -1)),
+    probe: (done) => this.dropGone(() => done(this.stale.unresolved === 0 ? 1 : 0)),
+    silence: (done) => done(Math.floor(performance.now() - this.stale.metAt)),
     use: (done) => this.line.use(this.mountpoint, (answer) => done(answer?.result ?? -1)),
     'close-root': (done) => this.line.closeRoot(() => done(1)),
     pause: (done) => done(this.pause() ? 1 : 0),
@@ -248,47 +271,72 @@ class Serving {
     },
   }
 
-  /** What an earlier life gave out and the kernel has dropped without our knowing: before we knew of it, or what it is. */
-  private dropGone(): void {
-    const { nodes, daemon } = this.translator
-    const { lost } = this.stale
-    const slots = nodes.silent()
-    const ids = [...lost.values()].flatMap(({ low, high }) => [low, high])
-    for (const slot of slots) ids.push(nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0)
-    if (ids.length === 0) return
-    const held = this.prober?.held(ids, PROBE_MS)
-    if (!held) return
-    for (const [i, key] of [...lost.keys()].entries()) if (!held[i]) lost.delete(key)
-    for (const [i, slot] of slots.entries()) {
-      if (held[held.length - slots.length + i]) continue
-      const [low, high] = [nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0]
-      const [daemonLow, daemonHigh] = [nodes.daemonLow[slot] ?? 0, nodes.daemonHigh[slot] ?? 0]
-      const count = nodes.drop(slot)
-      this.stale.left(low, high)
-      daemon.forget(daemonLow, daemonHigh, count)
-    }
+  private help(prober: number, purger: number): void {
+    this.prober = new Prober(prober)
+    this.purger.free()
+    this.purger = new ResolverLine(purger)
+    this.translator.plainIds.prober = this.prober
   }
 
-  /** Stops reading at a moment when the kernel holds no id of ours and the daemon has no request. False if none came. */
+  /** What an earlier life gave out and the kernel has dropped without our knowing: before we knew of it, or what it is. */
+  private dropGone(done: () => void): void {
+    const { nodes, daemon } = this.translator
+    const { lost } = this.stale
+    const keys = [...lost.keys()]
+    const ids = [...lost.values()].flatMap(({ low, high }) => [low, high])
+    for (const slot of nodes.silent()) ids.push(nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0)
+    if (ids.length === 0) return done()
+    this.prober.ask(ids, (held) => {
+      for (const [i, isHeld] of held?.entries() ?? []) {
+        if (isHeld) continue
+        lost.delete(keys[i] ?? '')
+        const [low = 0, high = 0] = ids.slice(2 * i, 2 * i + 2)
+        const slot = nodes.ofKernel(low, high)
+        if (slot < 0 || !nodes.isSilent(slot)) continue
+        const [daemonLow, daemonHigh] = [nodes.daemonLow[slot] ?? 0, nodes.daemonHigh[slot] ?? 0]
+        const count = nodes.drop(slot)
+        this.stale.left(low, high)
+        daemon.forget(daemonLow, daemonHigh, count)
+      }
+      done()
+    })
+  }
+
+  /**
+   * Stops reading at a moment when the kernel holds no id but the daemon's own and the daemon has no request. What earlier
+   * lives gave out has been forgotten by now, and told so: the channel has to be empty once. Under a load there is soon a
+   * request again that is not read yet: it names the daemon's ids alone, and is the daemon's to read.
+   * @returns false if no such moment came
+   */
   private pause(): boolean {
     const until = performance.now() + QUIET_DEADLINE_MS
-    while (performance.now() < until) {
-      if (this.turn(0)) continue
-      if (this.isClean()) {
+    this.wasEmpty = false
+    for (let wait = 0; performance.now() < until; wait = Math.max(1, until - performance.now())) {
+      this.isDraining = this.wasEmpty && this.isClean()
+      if (this.isDraining && this.isIdle()) {
+        this.isDraining = false
         this.isPaused = true
         this.wire.setChannelBlocking(true)
         return true
       }
       // FORGETs come when the kernel gets to them, answers when the daemon does.
-      this.turn(Math.max(1, until - performance.now()))
+      this.turn(wait)
     }
+    this.isDraining = false
     return false
   }
 
+  /** True if the kernel holds no id but the daemon's own, and nothing waits here that may be about another. */
   private isClean(): boolean {
-    const { nodes, handles, pending, unsent } = this.translator
-    const holdsNothing = nodes.live === 0 && handles.live === 0 && this.stale.unresolved === 0
-    return holdsNothing && pending.size === 0 && unsent === 0 && this.stale.parkedCount === 0
+    const { nodes, handles, plainIds } = this.translator
+    const holdsNothing = nodes.foreign === 0 && handles.live === 0 && this.stale.unresolved === 0
+    return holdsNothing && this.stale.parkedCount === 0 && !plainIds.isKeeping
+  }
+
+  /** True if the daemon owes no answer. */
+  private isIdle(): boolean {
+    const { pending, unsent } = this.translator
+    return pending.size === 0 && unsent === 0
   }
 }
 

@@ -1,5 +1,6 @@
 // The time behind the relay: who keeps the mount there is looked for, and when nobody does any more, the daemon is left
 // alone. The last close of a file tells of itself, for the rest it is looked again and again, at little cost.
+import type { EventLoopUtilization } from 'node:perf_hooks'
 import { waitingRequests } from '../kernel/connection.js'
 import type { Kept } from '../relay/index.js'
 import type { Graft } from './grafting.js'
@@ -16,6 +17,15 @@ const SAVE_MS = 500
 /** An unseen user may be one who is just passing: it is told of when it has stayed so long. */
 const UNSEEN_MS = 1000
 const MOST_PINS = 20
+/**
+ * From then on the kernel is given the daemon's own ids: every thread that was answered by the life before has run since, and
+ * has told the kernel what it was answered.
+ */
+const SETTLED_MS = 1000
+/** How often the kernel is made to forget what it has cached under a load. Each time in vain it is left alone for longer. */
+const PURGE_MS = 100
+const LONGEST_PURGE_MS = 10_000
+const PURGE_GROWTH = 1.25
 
 /** Looks for the moment when no id of an earlier life is in use any more. */
 export function healWhenPossible(m: ManagedMount): void {
@@ -34,6 +44,12 @@ class Looks {
   private savedAt = Number.NEGATIVE_INFINITY
   private unseenSince = Number.POSITIVE_INFINITY
   private readonly told = new Set<RelayedReason>()
+  private isPlain = false
+  private isPurging = false
+  private purgeMs = PURGE_MS
+  private purgeAt = 0
+  /** What had gone through when it was purged last. */
+  private purgedAt = -1
 
   constructor(
     private readonly m: ManagedMount,
@@ -67,27 +83,31 @@ class Looks {
     const { m, graft } = this
     const { relay } = graft
     const since = performance.now()
+    const active = performance.eventLoopUtilization()
     this.credit = Math.min(MOST_CREDIT_MS, this.credit + (since - this.countedAt) * LOOKING_SHARE)
     this.countedAt = since
     const isFresh = since - this.keptAt < REFRESH_MS
     const isAsked = m.options.afterHeal === 'relay'
-    const { foreignHandles, parked } = relay.counts()
+    const { foreignNodes, foreignHandles, parked } = relay.counts()
     // They carry ids of an earlier life, and come again.
     if (m.holdsBack && m.mount && waitingRequests(m.mount.connection) === 0) m.holdsBack = false
     if (m.holdsBack) {
       this.note('held')
       return LOOK_MS
     }
-    if (isAsked || foreignHandles > 0 || parked > 0) {
+    if (!isAsked && since - graft.since >= SETTLED_MS) this.fade()
+    // Those that are open on the root are mostly soon closed.
+    const isHeldOpen = foreignHandles > 0 && foreignNodes > 0
+    if (isAsked || isHeldOpen || parked > 0) {
       if (!isFresh) this.know({ reason: 'pinned', pins: relay.obstacles() })
-      this.spend(since)
+      this.spend(active)
       const isHeld = (this.kept?.pins.length ?? 0) > 0
       this.note(isAsked ? 'asked' : isHeld ? 'pinned' : 'in-use')
       return isAsked ? REFRESH_MS : LOOK_MS
     }
     if (this.credit <= 0) return LOOK_MS
     const kept = await relay.heal(isFresh ? this.kept : null)
-    this.spend(since)
+    this.spend(active)
     if (!this.isCurrent()) return 0
     if (kept === null) {
       m.dispatch('healed')
@@ -98,6 +118,28 @@ class Looks {
     return LOOK_MS
   }
 
+  /**
+   * Has the mount come to use the daemon's own ids while it is used: what the kernel is given anew is so where that can be,
+   * and what it holds by other ids it forgets at moments when nobody uses it.
+   */
+  private fade(): void {
+    const { relay } = this.graft
+    if (!this.isPlain) {
+      this.isPlain = true
+      void relay.beginPlain()
+    }
+    const { foreignNodes, translated } = relay.counts()
+    const now = performance.now()
+    if (this.isPurging || foreignNodes === 0 || translated === this.purgedAt || now < this.purgeAt) return
+    this.isPurging = true
+    void relay.purge().then((hasHelped) => {
+      this.isPurging = false
+      this.purgedAt = relay.counts().translated
+      this.purgeMs = hasHelped ? PURGE_MS : Math.min(LONGEST_PURGE_MS, this.purgeMs * PURGE_GROWTH)
+      this.purgeAt = performance.now() + this.purgeMs
+    })
+  }
+
   private know(kept: Kept): void {
     const now = performance.now()
     if (kept.reason === 'unseen') this.unseenSince = Math.min(this.unseenSince, now)
@@ -106,8 +148,9 @@ class Looks {
     this.keptAt = now
   }
 
-  private spend(since: number): void {
-    this.credit -= performance.now() - since
+  /** What was waited for others costs nothing. */
+  private spend(since: EventLoopUtilization): void {
+    this.credit -= performance.eventLoopUtilization(since).active
   }
 
   /** Puts it on record, not more often than need be, and says what nobody would expect. */

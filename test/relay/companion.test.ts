@@ -6,8 +6,8 @@ import t from 'tap'
 import { notification } from '../../src/fuse/message.js'
 import type { Fd } from '../../src/native/types.js'
 import { Companion } from '../../src/relay/companion.js'
-import { Prober } from '../../src/relay/prober.js'
 import { until } from '../fixtures/deadline.js'
+import { heldBy } from './held-by.js'
 
 const STARTS = 20
 
@@ -64,7 +64,7 @@ t.test('a companion tells which nodeids the kernel holds, and asks it for each',
   const companion = Companion.start(channel)
   t.teardown(() => companion?.end())
   // A file takes every notification, as the kernel takes one about an inode that it has.
-  t.strictSame(companion && new Prober(companion.socket).held([5, 0, 6, 1], 10_000), [true, true])
+  t.strictSame(companion && heldBy(companion.socket, [5, 0, 6, 1]), [true, true])
   const asked = readFileSync(path)
   t.same(
     [0, 40].map((at) => asked.readBigUInt64LE(at + 16)),

@@ -12,12 +12,10 @@ import { closeFd } from '../../src/native/descriptor.js'
 import type { Pid, RemoteFd } from '../../src/native/types.js'
 import { Companion } from '../../src/relay/companion.js'
 import { handlesOf } from '../../src/relay/looking.js'
-import { Prober } from '../../src/relay/prober.js'
 import { until } from '../fixtures/deadline.js'
 import { placeFor } from '../fixtures/place.js'
 import { cannotGraft, stockDaemons } from '../fixtures/stock-daemons.js'
-
-const PATIENCE_MS = 20_000
+import { heldBy } from './held-by.js'
 
 t.test('the questions to a companion have numbers of their own', async (t) => {
   const numbers = Object.values(resolverQuestions)
@@ -49,6 +47,6 @@ t.test(
     const [known] = handlesOf(looker?.socket ?? -1, [`/proc/${process.pid}/fd/${fd}`])
     t.ok(known, 'the nodeid of the open file')
     const ids = [known?.low ?? 0, known?.high ?? 0, 0x1234_5678, 0x9abc, 1, 0]
-    t.same(new Prober(writer?.socket ?? -1).held(ids, PATIENCE_MS), [true, false, true])
+    t.same(writer && heldBy(writer.socket, ids), [true, false, true])
   },
 )
