@@ -11,7 +11,7 @@ import { builtProgram } from '../fixtures/project.js'
 import { cannotGraft, stockDaemons } from '../fixtures/stock-daemons.js'
 
 const APPLICATIONS = 3
-const KILLS = 3
+const KILLS = 2
 const FILES = 20
 /** It needs moments when nobody uses a folder, and comes to them the slower the less of the processor there is. */
 const DEADLINE = 90_000
