@@ -180,11 +180,14 @@ function answerAs(translator: Translator, low: number, high: number, length: num
   translator.fromDaemon(length)
 }
 
-/** CREATE with O_EXCL: what is there must be as empty as a new file. Without it, creating again does no harm. */
+/**
+ * CREATE: with O_EXCL, what is there must be as empty as a new file. Without it, creating again does no harm, unless the
+ * daemon always has it (gocryptfs: the kernel only sends CREATE of what it has found to be missing).
+ */
 function createOnce(translator: Translator, length: number, node: number, low: number, high: number): boolean {
   const { view, address } = translator.wire.request
   const flags = view.getUint32(IN_HEADER_SIZE, true)
-  if ((flags & openFlags.O_EXCL) === 0) return false
+  const isExclusive = (flags & openFlags.O_EXCL) !== 0
   translator.pending.add(low, high, opcodes.CREATE.number, true, node, flags)
   const result = translator.daemon.transact(address, length, low, high)
   if (result >= 0) {
@@ -196,6 +199,7 @@ function createOnce(translator: Translator, length: number, node: number, low: n
     translator.refuse(low, high + FUSE_UNIQUE_RESEND_HIGH, errno)
     return true
   }
+  if (!isExclusive && result !== -EEXIST) return fail(-result)
   const { daemon, nodes, wire } = translator
   const [parentLow, parentHigh] = [nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0]
   const found = daemon.lookup(parentLow, parentHigh, namesOf(translator, 'CREATE', length).names[0] ?? Buffer.alloc(0))
@@ -203,9 +207,10 @@ function createOnce(translator: Translator, length: number, node: number, low: n
   const entry = Buffer.from(wire.reply.bytes.subarray(OUT_HEADER_SIZE, OUT_HEADER_SIZE + entryOut.$size))
   const body = Buffer.alloc(8)
   const { O_CREAT, O_EXCL, O_TRUNC, O_NOCTTY } = openFlags
-  body.writeUInt32LE((flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY)) >>> 0)
-  const isNew = (found.mode & S_IFMT) === S_IFREG && found.size === 0n
-  const opened = isNew ? daemon.ask('OPEN', found.low, found.high, body) : result
+  const once = O_CREAT | O_EXCL | O_NOCTTY | (isExclusive ? O_TRUNC : 0)
+  body.writeUInt32LE((flags & ~once) >>> 0)
+  const isIt = (found.mode & S_IFMT) === S_IFREG && (found.size === 0n || !isExclusive)
+  const opened = isIt ? daemon.ask('OPEN', found.low, found.high, body) : result
   if (opened < 0) {
     daemon.forget(found.low, found.high, 1)
     return fail(-opened)

@@ -344,6 +344,7 @@ t.test('a resent request is settled as if done once', async (t) => {
   const link = (node: bigint) => [words(node), name('l')]
   const none = { error: -ENOENT }
   const set = halves(1, 1)
+  const anyhow = halves(O_CREAT | 2, 0o100644, 0, 0)
   const exclusive = halves(O_CREAT | O_EXCL | 2, 0o100644, 0, 0)
   for (const [what, opcode, body, answers, told] of [
     ['MKDIR done', 'MKDIR', mkdir, [-EEXIST, folder, ...readable, 'forgets', folder, 'forgets', folder], 0],
@@ -365,6 +366,8 @@ t.test('a resent request is settled as if done once', async (t) => {
     ['SETXATTR not done', 'SETXATTR', [set, name('user.a'), Buffer.from('v')], [-EEXIST, Buffer.from('w')], -EEXIST],
     ['REMOVEXATTR done', 'REMOVEXATTR', [name('user.a')], [-61], 0],
     ['CREATE done', 'CREATE', [exclusive, name('f')], [-EEXIST, file, words(3n, 0n)], 0],
+    ['CREATE done, not exclusive', 'CREATE', [anyhow, name('f')], [-EEXIST, full, words(3n, 0n)], 0],
+    ['CREATE not exclusive that failed', 'CREATE', [anyhow, name('f')], [-EPERM], -EPERM],
     ['CREATE of what is there', 'CREATE', [exclusive, name('f')], [-EEXIST, full], -EEXIST],
     ['IOCTL', 'IOCTL', [words(0n), halves(0, 0x4004_6602), words(0n), halves(0, 0)], [], -EIO],
   ] as const) {
