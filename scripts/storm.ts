@@ -62,6 +62,7 @@ function show({
   pause_ms,
   applications,
   own,
+  halfDone,
   supervisor_rss_kb,
   problems,
 }: StormReport): void {
@@ -78,6 +79,7 @@ pause       median ${pause_ms.median} ms, p99 ${pause_ms.p99} ms, longest ${paus
 supervisor  ${(supervisor_rss_kb.start / 1024).toFixed(1)} MB at the start, ${(supervisor_rss_kb.end / 1024).toFixed(1)} MB at the end
 `)
   for (const kind of own) console.log(`without kills as well: ${kind}`)
+  for (const text of halfDone) console.log(`left half done by the daemon: ${text}`)
   for (const problem of problems) console.log(`PROBLEM: ${problem}`)
   console.log(problems.length === 0 ? 'weathered: nobody noticed, nothing was left behind' : 'lost')
 }

@@ -26,6 +26,7 @@ const getxattrIn = layout('fuse_getxattr_in')
 const EIO = 5
 const ENOENT = 2
 const EEXIST = 17
+const ENOTEMPTY = 39
 const ENODATA = 61
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
@@ -49,7 +50,7 @@ interface Resent {
 }
 
 /** What the kernel is told: `entry` is the answer to a LOOKUP, now in `wire.reply`; `again` is what the daemon says when asked once more. */
-type Verdict = 'done' | 'entry' | 'again' | 'as the daemon says'
+type Verdict = 'done' | 'entry' | 'again' | 'broken' | 'as the daemon says'
 
 interface Settling {
   /** Errors that can mean that it was done before; without it, any: not every daemon can tell why something failed. */
@@ -58,7 +59,7 @@ interface Settling {
 }
 
 const rows: { readonly [Name in OpcodeName]?: Settling } = {
-  MKDIR: { was: (request, errno) => (removedHalfMade(request) ? 'again' : folderMade.was(request, errno)) },
+  MKDIR: { was: (request, errno) => halfMade(request) ?? folderMade.was(request, errno) },
   MKNOD: made(
     ({ mode, rdev, size }, { view }) =>
       (mode & S_IFMT) === (mknodIn.mode.get(view, IN_HEADER_SIZE) & S_IFMT || S_IFREG) &&
@@ -151,6 +152,11 @@ export function settleResent(
   }
   const verdict =
     row.errors?.includes(-result) !== false ? row.was(resent(translator, shape, length, node, handle), -result) : null
+  if (verdict === 'broken') {
+    translator.surroundings.report('a daemon has left half a folder')
+    translator.pending.take(low, high)
+    return refuse(EIO)
+  }
   if (verdict === 'entry') {
     answerAs(translator, low, high, outHeader.len.get(translator.wire.reply.view, 0))
     return true
@@ -263,16 +269,17 @@ const folderMade = made(({ mode }) => (mode & S_IFMT) === S_IFDIR)
 
 /**
  * Removes a folder that is there and cannot be read: a daemon that makes one in several steps (gocryptfs) may have died
- * between them. Nobody has seen it yet, and only an empty one can be removed.
+ * between them. Nobody has seen it yet, and only an empty one can be removed. Null if there is none such.
  */
-function removedHalfMade(request: Resent): boolean {
+function halfMade(request: Resent): 'again' | 'broken' | null {
   const { translator, low, high, names } = request
   const found = lookup(request, low, high, names[0])
-  if (!found) return false
+  if (!found) return null
   const isHalf = (found.mode & S_IFMT) === S_IFDIR && namesIn(translator.daemon, found.low, found.high) === null
-  const isGone = isHalf && translator.daemon.ask('RMDIR', low, high, terminated(names[0])) >= 0
+  const removed = isHalf ? translator.daemon.ask('RMDIR', low, high, terminated(names[0])) : -ENOTEMPTY
   forget(request, found)
-  return isGone
+  if (removed === -ENOTEMPTY) return null
+  return removed >= 0 ? 'again' : 'broken'
 }
 
 /** What removes a name: done if there is none. */

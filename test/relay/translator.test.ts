@@ -350,6 +350,7 @@ t.test('a resent request is settled as if done once', async (t) => {
     ['MKDIR done', 'MKDIR', mkdir, [-EEXIST, folder, ...readable, 'forgets', folder, 'forgets', folder], 0],
     ['MKDIR not done', 'MKDIR', mkdir, [-EEXIST, file, 'forgets', file], -EEXIST],
     ['MKDIR half done', 'MKDIR', mkdir, [-EEXIST, folder, { error: -EIO }, nothing, 'forgets', { again: folder }], 0],
+    ['MKDIR half done for good', 'MKDIR', mkdir, [-EEXIST, folder, { error: -EIO }, none, 'forgets'], -EIO],
     ['LINK done', 'LINK', link(3n), [-EPERM, numbered, attributes(7n, 5), attributes(9n, 5), 'forgets', numbered], 0],
     ['LINK to another', 'LINK', link(3n), [-EPERM, numbered, attributes(7n, 5), attributes(9n, 6)], -EPERM],
     ['LINK by its inode', 'LINK', link(3n), [-EPERM, file, attributes(5n, 5), attributes(5n, 5), 'forgets', file], 0],

@@ -40,6 +40,8 @@ export interface StormReport {
   readonly supervisor_rss_kb: { readonly start: number; readonly end: number }
   /** What the applications met with when nobody killed the daemon: its own ways. */
   readonly own: readonly string[]
+  /** What they met with because the daemon had died between two steps: its own ways as well, with the reasons. */
+  readonly halfDone: readonly string[]
   /** Why the storm is lost; empty if it was weathered. */
   readonly problems: readonly string[]
 }
@@ -125,9 +127,13 @@ class Storm {
     progress('the applications look at what they have made')
     const applications = await crowd.finish()
     const seconds = rounded((performance.now() - started) / 1000)
+    const { halves = {} } = daemon ?? {}
+    const halfDone: string[] = []
     for (const { name, kinds } of applications)
       for (const [kind, count] of Object.entries(kinds))
-        if (!own.has(`${name}: ${kind}`)) this.problem(`${name}: ${count} times ${kind}`)
+        if (halves[`${name}: ${kind}`] !== undefined)
+          halfDone.push(`${count} times ${name}: ${kind} (${halves[`${name}: ${kind}`]})`)
+        else if (!own.has(`${name}: ${kind}`)) this.problem(`${name}: ${count} times ${kind}`)
     const after = await this.settled(before)
     const lives = this.managed.life
     await this.end()
@@ -139,6 +145,7 @@ class Storm {
       pause_ms: { median: median(this.pauses), p99: quantile(this.pauses, 0.99), max: Math.max(...this.pauses) },
       applications,
       own: [...own],
+      halfDone,
       supervisor_rss_kb: { start: before.rss, end: after.rss },
       problems: this.problems,
     }
