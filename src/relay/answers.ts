@@ -32,7 +32,7 @@ export class Answers {
    * @throws Ended
    */
   take(length: number, wasKept = false): void {
-    const { wire, pending, nodes, tally, pieces, plainIds } = this.translator
+    const { wire, pending, nodes, tally, pieces, plainIds, stale } = this.translator
     const { view } = wire.reply
     const [low, high] = [outHeader.unique.low(view, 0), outHeader.unique.high(view, 0)]
     const said = outHeader.len.get(view, 0)
@@ -89,6 +89,8 @@ export class Answers {
     this.answered.listed = error === 0 && shape.dirents === 'fuse_direntplus' ? length : 0
     this.answered.node = node
     this.answered.isDirectory = shape.isDirectory
+    const [uniqueLow, uniqueHigh] = [outHeader.unique.low(view, 0), outHeader.unique.high(view, 0)]
+    if (pending.resent[slot] && stale.keepBack(wire.reply.bytes.subarray(0, length), uniqueLow, uniqueHigh)) return
     wire.later('channel', length)
   }
 

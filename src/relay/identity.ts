@@ -72,6 +72,26 @@ export function findFile(
   return isDeleted ? null : findHidden(daemon, names, id, known)
 }
 
+/** The same, as far as the inode number proves it: where names may have moved, and the path may be another file's. */
+export function findCertain(
+  translator: Translator,
+  mountpoint: Buffer,
+  path: Buffer,
+  id: Id,
+  known: Known | null,
+  evidence: { matches: number },
+): Same | null {
+  const { daemon } = translator
+  const names = isOfNoName(path) ? null : namesBelow(mountpoint, path)
+  const found = names === null || names.length === 0 ? null : walk(daemon, names)
+  if (!found) return null
+  const { at, above } = found
+  const isByName = isNamedBy(at.ino, above.at(-1)?.ino ?? ROOT.ino, names?.at(-1))
+  if (isSame(at, id, known, isByName, evidence, true)) return { low: at.low, high: at.high, above, hidden: null }
+  forgetAll(daemon, [...above, at])
+  return null
+}
+
 /** True of the path of a file that has no name any more, as far as the kernel knows. */
 export const isOfNoName = (path: Buffer): boolean => path.subarray(-DELETED.length).equals(DELETED)
 
@@ -106,6 +126,9 @@ function isSame(
 /** libfuse's name for a file that was unlinked while open: `.fuse_hidden`, its nodeid and a counter, in 8 hex digits each. */
 const HIDDEN = /^\.fuse_hidden([0-9a-f]{8})[0-9a-f]{8}$/
 
+/** The lower half of the nodeid in a hidden file's name; NaN of any other name. */
+export const hiddenNode = (name: Buffer): number => Number.parseInt(HIDDEN.exec(name.toString('latin1'))?.[1] ?? '', 16)
+
 /**
  * The nodeid in the name is the one that the file had in the life that hid it, which need not be the one that gave it to
  * the kernel: so the inode number decides, where it says anything. Where it does not, only the name does.
@@ -115,9 +138,8 @@ function findHidden(daemon: Daemon, names: readonly Buffer[], id: Id, known: Kno
   const walked = walk(daemon, above)
   if (!walked) return null
   const { at: folder } = walked
-  const nodeOf = (name: Buffer): number => Number.parseInt(HIDDEN.exec(name.toString('latin1'))?.[1] ?? '', 16)
-  const hidden = (namesIn(daemon, folder.low, folder.high) ?? []).filter((name) => !Number.isNaN(nodeOf(name)))
-  const named = hidden.filter((name) => nodeOf(name) === id.hiddenAs)
+  const hidden = (namesIn(daemon, folder.low, folder.high) ?? []).filter((name) => !Number.isNaN(hiddenNode(name)))
+  const named = hidden.filter((name) => hiddenNode(name) === id.hiddenAs)
   const isTelling = known !== null && !isNumbered(known, id)
   const candidates = isTelling ? [...named, ...hidden.filter((name) => !named.includes(name))] : named
   let same: Same | null = null

@@ -1,10 +1,13 @@
 // Files of earlier lives that are open in the kernel, and of which this life takes away a name before anything was done with
 // them: the daemon is made to know that they are open. One that renames what is unlinked while open would remove them
-// otherwise, and what others have open no more can't be opened again by a name.
+// otherwise, and what others have open no more can't be opened again by a name. What it leaves so when it dies is removed in
+// the next life, unless somebody has it open still.
 import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE } from '../fuse/message.js'
 import { openFlags } from '../native/open-flags.js'
 import type { Daemon } from './daemon.js'
+import { namesIn } from './directory.js'
+import { hiddenNode } from './identity.js'
 import type { DaemonId } from './known-names.js'
 import type { Nodes } from './nodes.js'
 
@@ -21,17 +24,54 @@ export interface Kept extends DaemonId {
   readonly flags: number
 }
 
+/** A file that a daemon was to take the name of while it was kept open: where it may have hidden it. */
+export interface Leaving {
+  /** The kernel's id of the file. */
+  readonly file: DaemonId
+  /** The kernel's id of the folder. */
+  readonly folder: DaemonId
+  /** The lower half of the daemon's id, which is in the hidden name. */
+  readonly hiddenAs: number
+  /** Null if inode numbers say nothing. */
+  readonly ino: bigint | null
+}
+
 export class KeptOpen {
   /** By the kernel's id, of which there may be several for one file. */
   private readonly kept = new Map<string, Kept>()
 
-  /** A name of this is about to be taken away. @throws Ended */
-  keep(daemon: Daemon, nodes: Nodes, { low, high }: DaemonId): void {
+  /** How often an earlier life's nodeid is open, as far as is known. */
+  private readonly opens = new Map<string, number>()
+
+  /** @param leavings outlives the life; by the kernel's id */
+  constructor(private readonly leavings: Map<string, Leaving>) {}
+
+  /** An application has it open since an earlier life. */
+  opened(kernelLow: number, kernelHigh: number): void {
+    const key = keyOf(kernelLow, kernelHigh)
+    this.opens.set(key, (this.opens.get(key) ?? 0) + 1)
+  }
+
+  /** And has closed it. */
+  closed(kernelLow: number, kernelHigh: number): void {
+    const key = keyOf(kernelLow, kernelHigh)
+    const left = (this.opens.get(key) ?? 0) - 1
+    if (left > 0) this.opens.set(key, left)
+    else this.opens.delete(key)
+  }
+
+  /**
+   * A name of this is about to be taken away.
+   * @param parent the slot of its folder
+   * @throws Ended
+   */
+  keep(daemon: Daemon, nodes: Nodes, { low, high }: DaemonId, parent: number): void {
     for (let slot = nodes.ofDaemon(low, high); slot >= 0; slot = nodes.nextOf(slot)) {
       const key = keyOf(nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0)
-      if (!nodes.stale[slot] || this.kept.has(key)) continue
+      if (!this.opens.has(key) || this.kept.has(key)) continue
       // Opening a pipe waits for its other end.
-      if (!isFile(daemon, low, high)) return
+      const ino = inodeOfFile(daemon, low, high)
+      if (ino === null) return
       for (const flags of [openFlags.O_RDONLY, openFlags.O_WRONLY]) {
         const body = Buffer.alloc(8)
         body.writeUInt32LE(flags)
@@ -39,6 +79,13 @@ export class KeptOpen {
         if (size < OUT_HEADER_SIZE + 8) continue
         const [fhLow, fhHigh] = [OUT_HEADER_SIZE, OUT_HEADER_SIZE + 4].map((at) => daemon.answer.getUint32(at, true))
         this.kept.set(key, { low, high, fhLow: fhLow ?? 0, fhHigh: fhHigh ?? 0, flags })
+        const [file, folder] = [slot, parent].map((each) => ({
+          low: nodes.kernelLow[each] ?? 0,
+          high: nodes.kernelHigh[each] ?? 0,
+        }))
+        // Where the inode number is the nodeid it does not tell one file from another.
+        const telling = ino === BigInt(low) ? null : ino
+        if (file && folder) this.leavings.set(key, { file, folder, hiddenAs: low, ino: telling })
         break
       }
     }
@@ -55,6 +102,8 @@ export class KeptOpen {
 
   /** The kernel holds the nodeid no more. The daemon must know it still. @throws Ended */
   close(daemon: Daemon, kernelLow: number, kernelHigh: number): void {
+    this.leavings.delete(keyOf(kernelLow, kernelHigh))
+    this.opens.delete(keyOf(kernelLow, kernelHigh))
     const kept = this.take(kernelLow, kernelHigh)
     if (!kept) return
     const body = Buffer.alloc(releaseIn.$size)
@@ -64,10 +113,32 @@ export class KeptOpen {
   }
 }
 
+/** Removes what an earlier life has hidden and nobody is known to have open, where its folder is known. @throws Ended */
+export function removeLeavings(daemon: Daemon, nodes: Nodes, leavings: Map<string, Leaving>): void {
+  for (const [key, { file, folder, hiddenAs, ino }] of [...leavings]) {
+    if (nodes.ofKernel(file.low, file.high) >= 0) continue
+    leavings.delete(key)
+    const slot = nodes.ofKernel(folder.low, folder.high)
+    if (slot < 0) continue
+    const [low, high] = [nodes.daemonLow[slot] ?? 0, nodes.daemonHigh[slot] ?? 0]
+    const names = (namesIn(daemon, low, high) ?? []).filter((name) => hiddenNode(name) === hiddenAs)
+    if (ino === null && names.length !== 1) continue
+    for (const name of names) {
+      const found = daemon.lookup(low, high, name)
+      if (found === null || typeof found === 'number') continue
+      if (ino === null || found.ino === ino) daemon.ask('UNLINK', low, high, name, Buffer.alloc(1))
+      daemon.forget(found.low, found.high, 1)
+    }
+  }
+}
+
 const keyOf = (low: number, high: number): string => `${high}:${low}`
 
-function isFile(daemon: Daemon, low: number, high: number): boolean {
+/** Null if it is no regular file. */
+function inodeOfFile(daemon: Daemon, low: number, high: number): bigint | null {
   const size = daemon.ask('GETATTR', low, high, getattrBody)
-  if (size < OUT_HEADER_SIZE + attrOut.$size) return false
-  return (attrOut.attr.mode.get(daemon.answer, OUT_HEADER_SIZE) & S_IFMT) === S_IFREG
+  if (size < OUT_HEADER_SIZE + attrOut.$size) return null
+  const { mode, ino } = attrOut.attr
+  const isFile = (mode.get(daemon.answer, OUT_HEADER_SIZE) & S_IFMT) === S_IFREG
+  return isFile ? ino.get(daemon.answer, OUT_HEADER_SIZE) : null
 }

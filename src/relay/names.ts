@@ -54,7 +54,7 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
     // The first name of two is only moved.
     if (i < names.length - 1 || areExchanged) continue
     stale.unnamed(id.low, id.high)
-    keptOpen.keep(daemon, nodes, id)
+    keptOpen.keep(daemon, nodes, id, i === 0 ? node : nodes.ofDaemon(low, high))
     unnamed = id
   }
   return { found, keys, unnamed, areExchanged }

@@ -2,18 +2,20 @@
 // path is looked up in the new life, name by name, and the request goes on. What is found there must be the same file.
 //
 // A life may have renamed or removed a name and died before it said so. The kernel's paths are then those of before, and
-// could lead to another file: these requests, which are sent again, go first of all, one after the other, and nothing else
-// is asked for or served until they are settled.
-import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
+// could lead to another file: these requests, which are sent again, go first, one after the other, and nothing else is served
+// until they are settled, nor anything believed that the inode number does not prove. The kernel is told when all is found.
 import { layout } from '../fuse/layout.js'
-import { opcodes } from '../fuse/opcodes.js'
 import { isDots, namesIn } from './directory.js'
-import { findFile, forgetAll, isOfNoName, type Known, removeHidden } from './identity.js'
+import { findCertain, findFile, forgetAll, isOfNoName, type Known, removeHidden } from './identity.js'
+import { type Leaving, removeLeavings } from './kept-open.js'
 import type { DaemonId } from './known-names.js'
+import { isMove, Moves } from './moves.js'
 import type { ResolverLine } from './resolver-line.js'
+import { shapes } from './shapes.js'
 import type { Translator } from './translator.js'
 
 const header = layout('fuse_in_header')
+const outHeader = layout('fuse_out_header')
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
 /** A daemon may number each of its lives anew. */
@@ -26,14 +28,14 @@ const MOST_LOOKS = 20
  */
 const MOST_COUNTED = 4096
 const FEW_COUNTED = 64
-/** What changes the paths that the kernel has. */
-const moves = new Set<number>((['RENAME', 'RENAME2', 'UNLINK', 'RMDIR'] as const).map((name) => opcodes[name].number))
 
 /** A nodeid that something holds on to, as the scan of processes found it. */
 export interface PinnedNode {
   readonly low: number
   readonly high: number
   readonly generation: number
+  /** Somebody has it open, and does not only stand in it or watch it. */
+  readonly isOpen?: boolean
   /** As the process sees it; for where the resolver can't be had. */
   readonly path: string | null
 }
@@ -47,6 +49,8 @@ export interface Memory {
    * has named the hidden file after it. By kernel's id.
    */
   readonly hiddenAs: Map<string, number>
+  /** Hidden files that a dead life may have left. By kernel's id. */
+  readonly leavings: Map<string, Leaving>
 }
 
 interface Query {
@@ -93,6 +97,16 @@ export class Stale {
   /** True while a move that was sent again is served in spite of the reservation. */
   isMoving = false
   private movesSettled = 0
+  /** The move that is being served. */
+  private move: Buffer | null = null
+  private moves = new Moves()
+  /** Answers to moves that the kernel is not to see yet. */
+  private readonly keptBack: Buffer[] = []
+  /** What the kernel has as the paths of nodeids, before the moves. */
+  private readonly paths = new Map<string, Buffer>()
+  /** True while only what is certain counts, since moves are still to be settled. */
+  private isTentative = false
+  private hasTried = false
   /** What was not found while moves were still to be settled: asked for again afterwards. */
   private readonly again = new Map<string, Query>()
   private pins: ReadonlyMap<string, Query> = new Map()
@@ -103,7 +117,7 @@ export class Stale {
   constructor(
     readonly line: ResolverLine,
     private mountpoint: Buffer,
-    private readonly memory: Memory = { generations: [0], hiddenAs: new Map() },
+    readonly memory: Memory = { generations: [0], hiddenAs: new Map(), leavings: new Map() },
   ) {}
 
   attach(translator: Translator): void {
@@ -130,10 +144,17 @@ export class Stale {
     this.isGathering = true
     this.isOpening = true
     const queries = new Map<string, Query>()
-    for (const { low, high, generation, path } of pins) {
+    for (const { low, high, generation, path, isOpen } of pins) {
       if (low === 1 && high === 0) continue
+      if (isOpen) this.translator?.keptOpen.opened(low, high)
       const known = path === null ? null : Buffer.from(path)
       queries.set(keyOf(low, high), { low, high, generations: [generation], tried: 0, missedAt: -1, path: known })
+    }
+    const { generations } = this.memory
+    for (const { folder } of this.memory.leavings.values()) {
+      const key = keyOf(folder.low, folder.high)
+      if ((folder.low === 1 && folder.high === 0) || queries.has(key)) continue
+      queries.set(key, { ...folder, generations: [...generations], tried: 0, missedAt: -1, path: null })
     }
     this.pins = queries
     this.line.open(this.mountpoint, (answer) => {
@@ -298,14 +319,36 @@ export class Stale {
   redo(): void {
     const bytes = this.ready.shift()
     if (!bytes || !this.translator) return
-    this.translator.wire.put(bytes)
+    const { wire } = this.translator
+    wire.put(bytes)
     this.isMoving = isMove(bytes)
+    this.move = this.isMoving && this.onPinned ? bytes : null
+    const answers = this.keptBack.length
     this.translator.fromKernel(bytes.length)
+    wire.flush()
     const wasMove = this.isMoving
     this.isMoving = false
+    this.move = null
+    const isDone = this.keptBack[answers]?.readInt32LE(outHeader.error.offset) === 0
+    if (isDone) this.moves.add(bytes, (low, high) => this.pathBefore(low, high))
     if (!wasMove || this.asking.size > 0) return
     this.movesSettled++
     this.proceed()
+  }
+
+  /** Keeps an answer back that the kernel is not to see yet. False if it is not such a one. */
+  keepBack(message: Uint8Array, uniqueLow: number, uniqueHigh: number): boolean {
+    const { move } = this
+    const isIts =
+      move?.readUInt32LE(header.unique.offset) === uniqueLow &&
+      move.readUInt32LE(header.unique.offset + 4) === uniqueHigh
+    if (isIts) this.keptBack.push(Buffer.from(message))
+    return isIts
+  }
+
+  private pathBefore(low: number, high: number): Buffer | undefined {
+    const path = low === 1 && high === 0 ? this.mountpoint : this.paths.get(keyOf(low, high))
+    return path && !isOfNoName(path) ? path : undefined
   }
 
   private ask(key: string, query: Query): void {
@@ -351,15 +394,17 @@ export class Stale {
       nodes.doubtful[slot] = 0
       return this.settled(key)
     }
-    const hiddenAs = this.memory.hiddenAs.get(key) ?? query.low
-    const found = findFile(translator, this.mountpoint, path, { ...query, hiddenAs }, known, this.evidence)
+    if (this.onPinned) this.paths.set(key, path)
+    const id = { ...query, hiddenAs: this.memory.hiddenAs.get(key) ?? query.low }
+    const now = this.moves.present(path)
+    const found = this.isTentative
+      ? findCertain(translator, this.mountpoint, path, id, known, this.evidence)
+      : findFile(translator, this.mountpoint, now, id, known, this.evidence)
+    if (!found && this.isTentative) return this.askAgain(key, query)
     // The name it should be found by may have been moved away from it, or one above.
     if (!found && query.missedAt < this.movesSettled && this.parked.some(({ bytes }) => isMove(bytes))) {
       query.missedAt = this.movesSettled
-      this.again.set(key, query)
-      this.asking.delete(key)
-      if (this.asking.size === 0) this.proceed()
-      return
+      return this.askAgain(key, query)
     }
     if (!found) return this.fail(key, query)
     const generation = query.generations[query.tried - 1] ?? 0
@@ -403,6 +448,12 @@ export class Stale {
     if (asked) this.asking.set(place, { low, high, generations: [generation], tried: 1, missedAt: -1, path: null })
   }
 
+  private askAgain(key: string, query: Query): void {
+    this.again.set(key, query)
+    this.asking.delete(key)
+    if (this.asking.size === 0) this.proceed()
+  }
+
   private fail(key: string, query: Query): void {
     const nodes = this.translator?.nodes
     const slot = nodes?.ofKernel(query.low, query.high) ?? -1
@@ -421,9 +472,16 @@ export class Stale {
     if (this.asking.size === 0) this.proceed()
   }
 
-  /** Nothing is asked at present: the next move, what was not found before, what is pinned, and then the end of it. */
+  /**
+   * Nothing is asked at present: the next move, before the first what is certain in spite of it; what was not found before,
+   * what is pinned, what requests that wait are about, and then the end of it.
+   */
   private proceed(): void {
     if (this.isGathering || this.isOpening || !this.translator || this.ready.some(isMove)) return
+    this.isTentative = !this.hasTried && this.line.isOpen && this.parked.some(({ bytes }) => isMove(bytes))
+    this.hasTried = true
+    if (this.isTentative && this.askAll(this.takePins())) return
+    this.isTentative = false
     // What waits for a nodeid does so until that is found.
     const move = this.parked.findIndex(({ key, bytes }) => isMove(bytes) && (key === null || !this.again.has(key)))
     const [parked] = move < 0 ? [] : this.parked.splice(move, 1)
@@ -431,18 +489,47 @@ export class Stale {
       this.ready.push(parked.bytes)
       return
     }
-    const next = this.again.size > 0 ? [...this.again] : [...this.pins]
-    if (this.again.size > 0) this.again.clear()
-    else this.pins = new Map()
-    for (const [key, query] of next) {
-      query.tried = 0
-      this.asking.set(key, query)
-    }
-    for (const [key, query] of next) this.ask(key, query)
-    if (this.asking.size > 0 || next.length > 0) return
+    const again = new Map(this.again)
+    this.again.clear()
+    if (this.askAll(again) || this.askAll(this.takePins()) || (this.onPinned && this.askAll(this.parkedNodes()))) return
     if (this.onPinned) return this.pinned()
     this.translator.isReserved = false
     this.release()
+  }
+
+  private takePins(): ReadonlyMap<string, Query> {
+    const { pins } = this
+    this.pins = new Map()
+    return pins
+  }
+
+  /** False if there is nothing to be asked for. */
+  private askAll(queries: ReadonlyMap<string, Query>): boolean {
+    for (const [key, query] of queries) {
+      query.tried = 0
+      this.asking.set(key, query)
+    }
+    for (const [key, query] of queries) this.ask(key, query)
+    return queries.size > 0
+  }
+
+  /**
+   * What the requests that wait are about and nobody has open yet: it has to be known as well before a name is looked up,
+   * or the kernel would have two inodes of one file.
+   */
+  private parkedNodes(): Map<string, Query> {
+    const queries = new Map<string, Query>()
+    for (const { bytes } of this.parked) {
+      const shape = shapes[bytes.readUInt32LE(header.opcode.offset)]
+      if (!shape?.node || shape.rule.unopened || shape.name === 'NOTIFY_REPLY') continue
+      for (const at of [header.nodeid.offset, ...shape.nodes]) {
+        const [low, high] = [bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4)]
+        const key = keyOf(low, high)
+        if (this.lost.has(key) || (this.translator && this.translator.nodes.ofKernel(low, high) >= 0)) continue
+        queries.set(key, { low, high, generations: [...this.memory.generations], tried: 0, missedAt: -1, path: null })
+      }
+    }
+    return queries
   }
 
   private let(key: string | null): void {
@@ -457,13 +544,12 @@ export class Stale {
   private pinned(): void {
     const done = this.onPinned
     this.onPinned = undefined
+    if (this.translator) removeLeavings(this.translator.daemon, this.translator.nodes, this.memory.leavings)
+    this.paths.clear()
+    this.moves = new Moves()
+    for (const answer of this.keptBack.splice(0)) this.translator?.wire.give(answer)
     done?.()
   }
 }
-
-/** True of a request that was sent again and may have changed a path already. */
-const isMove = (bytes: Buffer): boolean =>
-  bytes.readUInt32LE(header.unique.offset + 4) >= FUSE_UNIQUE_RESEND_HIGH &&
-  moves.has(bytes.readUInt32LE(header.opcode.offset))
 
 const keyOf = (low: number, high: number): string => `${high}:${low}`

@@ -88,7 +88,7 @@ export class Translator implements Late {
   readonly spanning = new SpanningCalls(this)
   readonly pieces = new Pieces(this)
   readonly known = new KnownNames()
-  readonly keptOpen = new KeptOpen()
+  readonly keptOpen: KeptOpen
   readonly plainIds = new PlainIds(this)
 
   constructor(
@@ -98,6 +98,7 @@ export class Translator implements Late {
     readonly surroundings: Surroundings,
   ) {
     this.nodes = new Nodes(life)
+    this.keptOpen = new KeptOpen(stale.memory.leavings)
     this.handles = new Handles(life)
     this.daemon = new Daemon(wire, (length) => this.fromDaemon(length), surroundings.isStopped)
     this.reopening = new Reopening(this)
@@ -172,7 +173,8 @@ export class Translator implements Late {
 
   /** The kernel's reply to `low`, `high` with an error, or an empty success. */
   refuse(low: number, high: number, errno: number): void {
-    this.wire.answer(this.short.address, replyHeader(this.short.view, low, high, errno, 0))
+    const size = replyHeader(this.short.view, low, high, errno, 0)
+    if (!this.stale.keepBack(this.short.bytes.subarray(0, size), low, high)) this.wire.answer(this.short.address, size)
   }
 
   /** The daemon's queue has no room for the request. */
@@ -233,6 +235,7 @@ export class Translator implements Late {
       const [fhLow, fhHigh] = [view.getUint32(at, true), view.getUint32(at + 4, true)]
       handle = this.handles.ofLife(fhLow, fhHigh)
       if (handle < 0) {
+        if (opcode === RELEASE) this.keptOpen.closed(this.nodes.kernelLow[node] ?? 0, this.nodes.kernelHigh[node] ?? 0)
         const carries = shape.openFlags !== 0 && length >= shape.openFlags + 4
         const carried = carries ? view.getUint32(shape.openFlags, true) : -1
         // What the kernel writes from its cache carries no flags.

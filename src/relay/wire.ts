@@ -158,6 +158,12 @@ export class Wire {
     return Math.min(written, 0)
   }
 
+  /** Answers the kernel with what was kept. */
+  give(message: Buffer): void {
+    this.flush()
+    rawSyscall('write', this.channel, message, message.length)
+  }
+
   /**
    * Sends what is in `request`, or gives what is in `reply` as an answer, before anything else is done here; what becomes
    * of it, `late` is told. Until then the bytes stay as they are.

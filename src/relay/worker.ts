@@ -19,7 +19,7 @@ const QUIET_DEADLINE_MS = 100
 const CLEAR_MS = 10
 
 const data = workerData as WorkerData
-const memory: Memory = { generations: [0], hiddenAs: new Map() }
+const memory: Memory = { generations: [0], hiddenAs: new Map(), leavings: new Map() }
 const counters = new Int32Array(data.shared)
 const count = new Uint32Array(data.shared)
 const drained = Buffer.alloc(8)
@@ -113,10 +113,11 @@ class Serving {
       tell({ kind: 'serving' })
     }
     const known = this.pins.filter(({ nodeLow, nodeHigh }) => nodeLow !== 0 || nodeHigh !== 0)
-    const nodes = known.map(({ nodeLow: low, nodeHigh: high, generation, path }) => ({
+    const nodes = known.map(({ nodeLow: low, nodeHigh: high, generation, path, kind }) => ({
       low,
       high,
       generation,
+      isOpen: kind === 'open' || kind === 'mmap',
       path: path === '' ? null : path,
     }))
     const until = performance.now() + PINS_DEADLINE_MS

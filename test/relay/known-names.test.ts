@@ -101,8 +101,6 @@ t.test(
       const { scene, answer } = withResolver(t)
       scene.adopt(3n, 0x55n)
       scene.willSay(0, entry(0x55n))
-      // What it is (GETATTR) can't be told, so it is not opened.
-      scene.willSay(-2)
       scene.ask('UNLINK', 2n, 1n, name('f'))
       scene.willForget()
       scene.say(2n, 0)
@@ -125,8 +123,6 @@ t.test('a name that only the kernel has still is looked for no more often than n
   const { scene, answer } = withResolver(t)
   scene.adopt(3n, 0x55n)
   scene.willSay(0, entry(0x55n))
-  // What it is (GETATTR) can't be told, so it is not opened.
-  scene.willSay(-2)
   scene.ask('UNLINK', 2n, 1n, name('f'))
   scene.willForget()
   scene.say(2n, 0)

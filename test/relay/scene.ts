@@ -44,7 +44,7 @@ export class Scene {
    * @param resolver the socket on which the resolver is asked; without it there is none
    * @param memory what earlier lives have left
    */
-  constructor(t: Test, resolver = -1, memory: Memory = { generations: [0], hiddenAs: new Map() }) {
+  constructor(t: Test, resolver = -1, memory: Memory = { generations: [0], hiddenAs: new Map(), leavings: new Map() }) {
     const [channel, kernel] = socketpair('seqpacket')
     const [socket, daemon] = socketpair('seqpacket')
     const control = rawSyscall('eventfd2', 0, 0o4000) as Fd

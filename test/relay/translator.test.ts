@@ -118,14 +118,12 @@ t.test('a nodeid is asked for with each generation that this mount’s were seen
 
 t.test('a file is found hidden under the id that it had in the life that removed its name', async (t) => {
   for (const path of ['/mnt/f (deleted)', '/mnt/f']) {
-    const memory = { generations: [0], hiddenAs: new Map<string, number>() }
+    const memory = { generations: [0], hiddenAs: new Map<string, number>(), leavings: new Map() }
     const [line, resolver] = socketpair('seqpacket')
     t.teardown(() => [line, resolver].forEach(closeFd))
     const before = new Scene(t, -1, memory)
     before.adopt(3n, 0x55n)
     before.willSay(0, entry(0x55n))
-    // What it is (GETATTR) can't be told, so it is not opened.
-    before.willSay(-2)
     before.ask('UNLINK', 2n, 1n, name('f'))
     before.asked()
 

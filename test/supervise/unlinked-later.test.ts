@@ -38,5 +38,4 @@ for (const name of ['bindfs', 'passthrough_fh', 'sshfs', 'gocryptfs'] as const s
       for (const each of [app, other]) each.kill()
       await Promise.all([app.ended, other.ended])
     }
-    await managed.stop()
   })
