@@ -123,6 +123,7 @@ function mapped(looker: number, pids: readonly number[], hexDevice: string): Pin
 export function isStill(pin: Pin, device: string, looker: number): boolean {
   const { file, kind, pid, path } = pin
   if (file === null) return false
+  if (kind === 'loop' || kind === 'swap') return namedIn(file).includes(path)
   if (kind === 'mmap') {
     const [found] = handlesOf(looker, [file])
     return found?.low === pin.nodeLow && found.high === pin.nodeHigh
@@ -181,13 +182,10 @@ class Mounts {
   byKernel(): Pin[] {
     const loops = namesIn('/sys/block')
       .filter((name) => name.startsWith('loop'))
-      .map((name) => readOr(`/sys/block/${name}/loop/backing_file`).trimEnd())
-    const swaps = readOr('/proc/swaps')
-      .split('\n')
-      .map((line) => unescapeOctal(line.split(/\s/)[0] ?? ''))
-    const on = (paths: string[], kind: PinKind) =>
-      paths.filter((path) => path !== '' && this.mayBeOn(path)).map((path) => unknown(null, path, kind))
-    return [...on(loops, 'loop'), ...on(swaps, 'swap')]
+      .map((name) => `/sys/block/${name}/loop/backing_file`)
+    const on = (kind: PinKind, file: string, paths: readonly string[]): Pin[] =>
+      paths.filter((path) => path !== '' && this.mayBeOn(path)).map((path) => ({ ...unknown(null, path, kind), file }))
+    return [...loops.flatMap((file) => on('loop', file, namedIn(file))), ...on('swap', SWAPS, namedIn(SWAPS))]
   }
 
   /** True if one of the files registered with an io_uring is on it. */
@@ -297,6 +295,12 @@ function linkOf(path: string): string | null {
   const size = rawSyscall('readlinkat', AT_FDCWD, linkPath.address, text.address, ROOM)
   return size < 0 ? null : text.bytes.toString('utf8', 0, size)
 }
+/** The paths in a file that has one in each line; procfs writes more behind it, sysfs a path as it is. */
+const namedIn = (file: string): string[] =>
+  readOr(file)
+    .split('\n')
+    .map((line) => (file === SWAPS ? unescapeOctal(line.split(/\s/)[0] ?? '') : line))
+const SWAPS = '/proc/swaps'
 const readOr = (path: string): string => {
   try {
     return readFileSync(path, 'utf8')

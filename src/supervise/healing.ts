@@ -24,7 +24,7 @@ const MOST_PINS = 20
 const SETTLED_MS = 1000
 /** How often the kernel is made to forget what it has cached under a load. Each time in vain it is left alone for longer. */
 const PURGE_MS = 100
-const LONGEST_PURGE_MS = 10_000
+const LONGEST_PURGE_MS = 60_000
 const PURGE_GROWTH = 1.25
 
 /** Looks for the moment when no id of an earlier life is in use any more. */
