@@ -211,6 +211,13 @@ export class Relay {
     return obstaclesAmong(this.pins())
   }
 
+  /** True if nobody of these holds on to a file any more, as far as that can be told cheaply. */
+  haveLetGo(pins: readonly Pin[]): boolean {
+    const device = this.options?.device
+    const known = pins.filter(({ file }) => file !== null)
+    return device !== undefined && known.length > 0 && !known.some((pin) => isStill(pin, device, this.lookerSocket()))
+  }
+
   /** As heal.ts has it. */
   async heal(last: Kept | null = null): Promise<Kept | null> {
     if (this.options === null) return { reason: 'in-use', pins: [] }

@@ -13,6 +13,10 @@ const REFRESH_MS = 2000
 /** The part of the time that may be spent on looking, and what may be spent of it at once. */
 const LOOKING_SHARE = 0.05
 const MOST_CREDIT_MS = 60
+/** Once somebody has let go, it is tried so often at least, whatever has been spent. */
+const TRIES = 4
+/** So many requests from one look to the next are a load. */
+const TRAFFIC = 20
 const SAVE_MS = 500
 /** An unseen user may be one who is just passing: it is told of when it has stayed so long. */
 const UNSEEN_MS = 1000
@@ -44,6 +48,9 @@ class Looks {
   private savedAt = Number.NEGATIVE_INFINITY
   private unseenSince = Number.POSITIVE_INFINITY
   private readonly told = new Set<RelayedReason>()
+  private tries = 0
+  /** What had gone through when it was looked last without credit. */
+  private lookedAt = 0
   private isPlain = false
   private isPurging = false
   private purgeMs = PURGE_MS
@@ -105,7 +112,7 @@ class Looks {
       this.note(isAsked ? 'asked' : isHeld ? 'pinned' : 'in-use')
       return isAsked ? REFRESH_MS : LOOK_MS
     }
-    if (this.credit <= 0) return LOOK_MS
+    if (this.credit <= 0 && !this.isWorthIt(isFresh)) return LOOK_MS
     const kept = await relay.heal(isFresh ? this.kept : null)
     this.spend(active)
     if (!this.isCurrent()) return 0
@@ -146,6 +153,18 @@ class Looks {
     else this.unseenSince = Number.POSITIVE_INFINITY
     this.kept = kept
     this.keptAt = now
+  }
+
+  /** True if a look has a reason, or costs little. */
+  private isWorthIt(isFresh: boolean): boolean {
+    // The kernel says at once whether that is so still.
+    if (this.kept?.reason === 'unseen' && isFresh) return true
+    const { translated } = this.graft.relay.counts()
+    const isQuiet = translated - this.lookedAt < TRAFFIC
+    this.lookedAt = translated
+    // Under a load somebody lets go all the time.
+    if (isQuiet && this.kept && this.graft.relay.haveLetGo(this.kept.pins)) this.tries = TRIES
+    return isQuiet && this.tries-- > 0
   }
 
   /** What was waited for others costs nothing. */

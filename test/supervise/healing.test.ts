@@ -30,10 +30,13 @@ interface Row {
   readonly skip?: string | false
 }
 
-/** Everywhere and always; how quick it is when nothing else needs the processor, the quickest says. */
+/** Everywhere and always; how quick it is for most, where nothing else needs the processor. */
 const PATIENCE = 10_000
 const QUICK = 100
+const WORK_US = 30_000
 const healedAfter: number[] = []
+/** How much longer things take than they would alone; the worst that was seen. */
+let slowness = 1
 const has = (program: string): boolean => spawnSync('which', [program]).status === 0
 
 const rows: readonly Row[] = [
@@ -177,6 +180,7 @@ async function holds(t: Test, { hold, reason, path, byKernel }: Row): Promise<vo
   t.comment(`healed ${ms} ms after it was let go`)
   t.ok(ms <= PATIENCE, `healed within ${PATIENCE} ms: ${ms}`)
   healedAfter.push(ms)
+  slowness = Math.max(slowness, slownessNow())
   t.match(await managed.status(), { state: 'serving', healing: null })
   t.equal(await app.do('readFileSync', `${place.mount}/folder/inner`, 'utf8'), 'inner')
   app.kill()
@@ -185,9 +189,18 @@ async function holds(t: Test, { hold, reason, path, byKernel }: Row): Promise<vo
   await nothingLeft(t, place)
 }
 
-t.test(`it takes no more than ${QUICK} ms`, { skip: common }, async (t) => {
-  t.ok(Math.min(...healedAfter) <= QUICK, `${healedAfter}`)
+t.test(`it mostly takes no more than ${QUICK} ms on a machine that does nothing else`, { skip: common }, async (t) => {
+  const median = healedAfter.toSorted((a, b) => a - b)[healedAfter.length >> 1] ?? 0
+  t.ok(median <= QUICK * slowness, `${healedAfter} where all takes ${slowness.toFixed(1)} times as long`)
 })
+
+/** How long this process has to wait for the processor while it works, against how long it works. */
+function slownessNow(): number {
+  const [begin, cpu] = [performance.now(), process.cpuUsage()]
+  let used = 0
+  while (used < WORK_US) used = process.cpuUsage(cpu).user + process.cpuUsage(cpu).system
+  return (1000 * (performance.now() - begin)) / used
+}
 
 /** The status once it tells this reason. */
 async function healingOf(managed: Managed, reason: RelayedReason): ReturnType<Managed['status']> {
