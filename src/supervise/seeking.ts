@@ -6,6 +6,7 @@ import { fdsCalled } from '../graft/descriptors.js'
 import { GraftError } from '../graft/error.js'
 import type { IsolatedLaunched } from '../graft/isolated-launch.js'
 import { Namespace } from '../graft/namespace.js'
+import { freeWhenStuck } from './dying.js'
 import { daemonFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
 
@@ -31,6 +32,7 @@ export async function bringUp(m: ManagedMount, { pid, isolated, go }: IsolatedLa
       namespace.close()
     }
     m.seeking = { pid, namespace, signal: over.signal, end }
+    freeWhenStuck(m, m.seeking)
     go()
   } catch (error) {
     // One that has ended before tells so itself.
