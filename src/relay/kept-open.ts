@@ -24,7 +24,7 @@ export interface Kept extends DaemonId {
   readonly flags: number
 }
 
-/** A file that a daemon was to take the name of while it was kept open: where it may have hidden it. */
+/** A file that a daemon was to take the name of, and that the kernel holds still: where it may be hidden. */
 export interface Leaving {
   /** The kernel's id of the file. */
   readonly file: DaemonId
@@ -68,6 +68,12 @@ export class KeptOpen {
   keep(daemon: Daemon, nodes: Nodes, { low, high }: DaemonId, parent: number): void {
     for (let slot = nodes.ofDaemon(low, high); slot >= 0; slot = nodes.nextOf(slot)) {
       const key = keyOf(nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0)
+      const [file, folder] = [slot, parent].map((each) => ({
+        low: nodes.kernelLow[each] ?? 0,
+        high: nodes.kernelHigh[each] ?? 0,
+      }))
+      // It may as well be open in this life, which the daemon knows.
+      if (file && folder) this.leavings.set(key, { file, folder, hiddenAs: low, ino: null })
       if (!this.opens.has(key) || this.kept.has(key)) continue
       // Opening a pipe waits for its other end.
       const ino = inodeOfFile(daemon, low, high)
@@ -79,10 +85,6 @@ export class KeptOpen {
         if (size < OUT_HEADER_SIZE + 8) continue
         const [fhLow, fhHigh] = [OUT_HEADER_SIZE, OUT_HEADER_SIZE + 4].map((at) => daemon.answer.getUint32(at, true))
         this.kept.set(key, { low, high, fhLow: fhLow ?? 0, fhHigh: fhHigh ?? 0, flags })
-        const [file, folder] = [slot, parent].map((each) => ({
-          low: nodes.kernelLow[each] ?? 0,
-          high: nodes.kernelHigh[each] ?? 0,
-        }))
         // Where the inode number is the nodeid it does not tell one file from another.
         const telling = ino === BigInt(low) ? null : ino
         if (file && folder) this.leavings.set(key, { file, folder, hiddenAs: low, ino: telling })

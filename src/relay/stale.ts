@@ -106,6 +106,8 @@ export class Stale {
   private readonly paths = new Map<string, Buffer>()
   /** True while only what is certain counts, since moves are still to be settled. */
   private isTentative = false
+  /** True if whatever is open is among the pins: then what is not can be removed. */
+  seesAll = true
   private hasTried = false
   /** What was not found while moves were still to be settled: asked for again afterwards. */
   private readonly again = new Map<string, Query>()
@@ -544,7 +546,8 @@ export class Stale {
   private pinned(): void {
     const done = this.onPinned
     this.onPinned = undefined
-    if (this.translator) removeLeavings(this.translator.daemon, this.translator.nodes, this.memory.leavings)
+    if (this.translator && this.seesAll)
+      removeLeavings(this.translator.daemon, this.translator.nodes, this.memory.leavings)
     this.paths.clear()
     this.moves = new Moves()
     for (const answer of this.keptBack.splice(0)) this.translator?.wire.give(answer)

@@ -121,6 +121,7 @@ class Serving {
       path: path === '' ? null : path,
     }))
     const until = performance.now() + PINS_DEADLINE_MS
+    stale.seesAll = known.length === this.pins.length
     stale.begin(nodes, serve)
     while (isPinning) {
       this.turn(stale.isGathering ? 0 : Math.max(1, until - performance.now()))

@@ -39,3 +39,26 @@ for (const name of ['bindfs', 'passthrough_fh', 'sshfs', 'gocryptfs'] as const s
       await Promise.all([app.ended, other.ended])
     }
   })
+
+for (const name of ['bindfs', 'passthrough_fh', 'sshfs'] as const satisfies StockName[])
+  t.test(`${name}: what is closed while it is dead is not left hidden`, { skip: cannotGraft(name) }, async (t) => {
+    const place = placeFor(t)
+    const managed = await Managed.serving(place, {
+      daemon: stockDaemons[name].command(place),
+      options: [...unlimited, '--revive', 'graft'],
+    })
+    const app = new Application(place)
+    await app.do('mkdirSync', `${place.mount}/folder`)
+    // What the first life hides nobody has seen.
+    await managed.crash()
+    const fd = await app.do('openSync', `${place.mount}/folder/file`, 'w+')
+    await app.do('writeSync', fd, 'its own bytes')
+    await app.do('unlinkSync', `${place.mount}/folder/file`)
+    await managed.pause()
+    const closed = app.do('closeSync', fd)
+    await managed.waiting(1)
+    await managed.crash()
+    await closed
+    await app.do('rmdirSync', `${place.mount}/folder`)
+    t.same(readdirSync(place.source), [])
+  })
