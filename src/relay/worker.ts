@@ -313,16 +313,18 @@ class Serving {
   private pause(): boolean {
     const until = performance.now() + QUIET_DEADLINE_MS
     this.wasEmpty = false
-    for (let wait = 0; performance.now() < until; wait = Math.max(1, until - performance.now())) {
-      this.isDraining = this.wasEmpty && this.isClean()
-      if (this.isDraining && this.isIdle()) {
+    while (performance.now() < until) {
+      const isQuiet = !this.turn(0)
+      const mayDrain = this.translator.plainIds.isOn && this.wasEmpty && this.isClean()
+      if (this.isClean() && this.isIdle() && (isQuiet || mayDrain)) {
         this.isDraining = false
         this.isPaused = true
         this.wire.setChannelBlocking(true)
         return true
       }
+      this.isDraining = mayDrain
       // FORGETs come when the kernel gets to them, answers when the daemon does.
-      this.turn(wait)
+      if (isQuiet) this.turn(Math.max(1, until - performance.now()))
     }
     this.isDraining = false
     return false
