@@ -282,13 +282,13 @@ function halfMade(request: Resent): 'again' | 'broken' | null {
   return removed >= 0 ? 'again' : 'broken'
 }
 
-/** What removes a name: done if there is none. */
+/** What removes a name: done if there is none. If there is one and the daemon does not find it, it is half removed. */
 function removed({ translator, low, high, names: [name] }: Resent, errno: number): Verdict {
-  if (errno === ENOENT) return 'done'
   const found = name === undefined ? 0 : translator.daemon.lookup(low, high, name)
   if (found === null) return 'done'
-  if (typeof found !== 'number') translator.daemon.forget(found.low, found.high, 1)
-  return 'as the daemon says'
+  if (typeof found === 'number') return 'as the daemon says'
+  translator.daemon.forget(found.low, found.high, 1)
+  return errno === ENOENT ? 'broken' : 'as the daemon says'
 }
 
 /** A rename: done if the source is gone and the target there. */
