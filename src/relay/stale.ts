@@ -412,6 +412,11 @@ export class Stale {
     const generation = query.generations[query.tried - 1] ?? 0
     // The request that waits may itself have been the reason that it is known by now.
     const present = nodes.ofKernel(query.low, query.high)
+    if (present < 0 && nodes.ofDaemon(found.low, found.high) >= 0 && this.isNamedByPath(key)) {
+      forgetAll(translator.daemon, [...found.above, found])
+      this.lost.set(key, { low: query.low, high: query.high })
+      return this.settled(key)
+    }
     if (present < 0) {
       nodes.adopt(query.low, query.high, found.low, found.high, generation)
       this.above.set(key, found.above)
@@ -454,6 +459,16 @@ export class Stale {
     this.again.set(key, query)
     this.asking.delete(key)
     if (this.asking.size === 0) this.proceed()
+  }
+
+  /**
+   * True if nobody who waits for this has it open. A file with several names can have got a new nodeid by one of them, while
+   * the kernel has another still cached with the old one. Both in use would be two files to the kernel, each with bytes and a
+   * size of its own. Whoever is told ESTALE looks all names up again and meets the new one. Source: fs/namei.c, retry_estale.
+   */
+  private isNamedByPath(key: string): boolean {
+    const waiting = this.parked.filter((each) => each.key === key)
+    return this.onPinned === undefined && waiting.length > 0 && !waiting.some(({ bytes }) => carriesHandle(bytes))
   }
 
   private fail(key: string, query: Query): void {
@@ -553,6 +568,14 @@ export class Stale {
     for (const answer of this.keptBack.splice(0)) this.translator?.wire.give(answer)
     done?.()
   }
+}
+
+function carriesHandle(bytes: Buffer): boolean {
+  const shape = shapes[bytes.readUInt32LE(header.opcode.offset)]
+  if (!shape) return false
+  return shape.handles.some(
+    ({ flagsOffset, flag }) => flagsOffset === 0 || (bytes.readUInt32LE(flagsOffset) & flag) !== 0,
+  )
 }
 
 const keyOf = (low: number, high: number): string => `${high}:${low}`

@@ -139,3 +139,26 @@ t.test('a name that only the kernel has still is looked for no more often than n
   }
   t.equal(looks, 20)
 })
+
+t.test('a file that has a nodeid of this life gets no second one by a name that the kernel has cached', async (t) => {
+  const { scene, answer } = withResolver(t)
+  scene.ask('LOOKUP', 2n, 1n, name('one'))
+  scene.say(2n, 0, entry(5n))
+  scene.ask('GETATTR', 4n, 99n, getattr)
+  scene.stale.askDelayed()
+  scene.willSay(0, entry(5n))
+  scene.willForget()
+  answer('/mnt/other')
+  scene.told()
+  scene.stale.redo()
+  t.match(scene.told(), [{ unique: 4n, error: -116 }], 'the kernel looks the name up again')
+  const read = [words(7n, 0n), halves(100, 0, 0, 0, 0, 0)]
+  scene.ask('READ', 6n, 98n, ...read)
+  scene.stale.askDelayed()
+  scene.willSay(0, entry(5n))
+  scene.willSay(0, words(8n, 0n))
+  answer('/mnt/other')
+  scene.asked()
+  scene.stale.redo()
+  t.match(scene.asked().at(-1), { opcode: number('READ'), node: 5n }, 'whoever has it open goes on')
+})
