@@ -70,6 +70,31 @@ for (const way of [mirrorfs, ...grafted('bindfs', 'passthrough_ll', 'sshfs')])
     (t) => reuses(t, way),
   )
 
+for (const way of [mirrorfs, ...grafted('bindfs', 'passthrough_ll', 'passthrough_fh')])
+  t.test(
+    `${way.name}, by ${way.revive}: a file with two names is one file after a crash`,
+    { skip: way.skip },
+    async (t) => {
+      const place = placeFor(t)
+      const managed = await Managed.serving(place, { daemon: way.daemon(place), options: way.options })
+      const application = new Application(place)
+      const [one, two] = [join(place.mount, 'one'), join(place.mount, 'two')]
+      await application.do('writeFileSync', one, MINE)
+      await application.do('linkSync', one, two)
+      // The kernel has both cached, for a second or so.
+      for (const path of [one, two]) t.match(await application.do('statSync', path), { nlink: 2 })
+      await managed.crash()
+      await application.do('truncateSync', two, 3)
+      await application.do('unlinkSync', two)
+      t.match(
+        await application.do('statSync', one),
+        { nlink: 1, size: 3 },
+        'what happens by one name is seen by the other',
+      )
+      await endsWell(t, managed, way.ends)
+    },
+  )
+
 function itsOwnUnlessLost({ loses }: Way): string[] {
   return 'unlinked' in loses ? ['ESTALE'] : [MINE]
 }
