@@ -46,18 +46,9 @@ export class Companion {
 
   /** Writes a notification; drops it when very many wait already, and what the kernel has cached expires by itself. */
   notify(message: Buffer): void {
-    this.tell(resolverQuestions.NOTIFY, message)
-  }
-
-  /** Has the kernel forget what it has merely cached of the mount. Nobody is told when that is done. */
-  purge(mountpoint: string): void {
-    this.tell(resolverQuestions.PURGE, Buffer.from(`${mountpoint}\0`))
-  }
-
-  private tell(what: number, argument: Buffer): void {
-    const question = Buffer.alloc(resolverMessage.argument + argument.length)
-    question.writeUInt32LE(what)
-    argument.copy(question, resolverMessage.argument)
+    const question = Buffer.alloc(resolverMessage.argument + message.length)
+    question.writeUInt32LE(resolverQuestions.NOTIFY)
+    message.copy(question, resolverMessage.argument)
     try {
       sendMessage(this.socket, question)
     } catch (error) {

@@ -89,8 +89,6 @@ export class Relay {
   private purger: Companion | null = null
   /** Looks at mappings; see looking.ts. */
   private looker: Companion | null = null
-  /** Purges before a life is there. */
-  private sweeper: Companion | null = null
   private isScanning = false
   private readonly worker: Worker
   private options: RelayOptions | null = null
@@ -152,14 +150,9 @@ export class Relay {
     this.whenClear = listener
   }
 
-  /**
-   * Looks for what is pinned already, while the next life is still being started, and has the kernel forget what is not: a
-   * name that it has merely cached would lead to an old nodeid beside a new one of the same file.
-   */
-  scan(device: string, mountpoint: string, excludePids: readonly number[]): void {
+  /** Looks for what is pinned already, while the next life is still being started. */
+  scan(device: string, excludePids: readonly number[]): void {
     this.isScanning = true
-    this.sweeper ??= Companion.start(null)
-    this.sweeper?.purge(mountpoint)
     this.command({ kind: 'scan', device, excludePids, looker: this.lookerSocket() })
   }
 
@@ -183,7 +176,7 @@ export class Relay {
 
   /** Its processes, which are our children. */
   pids(): number[] {
-    return [this.resolver, this.notifier, this.prober, this.purger, this.looker, this.sweeper].flatMap((companion) =>
+    return [this.resolver, this.notifier, this.prober, this.purger, this.looker].flatMap((companion) =>
       companion ? [companion.pid] : [],
     )
   }
@@ -371,11 +364,7 @@ export class Relay {
     this.prober?.end()
     this.purger?.end()
     this.resolver = this.notifier = this.prober = this.purger = null
-    if (!this.isScanning) {
-      this.endLooker()
-      this.sweeper?.end()
-      this.sweeper = null
-    }
+    if (!this.isScanning) this.endLooker()
     if (Atomics.load(this.words, shared.dispose) === 0) this.worker.unref()
     if (options !== null) {
       closeFd(options.channel)

@@ -60,7 +60,7 @@ export function respawnGrafted(m: ManagedMount): void {
   const launched = launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
   beginLife(m, launched)
   prepareRelay(m)
-  m.relay?.scan(device, mountpoint, excluded(m))
+  m.relay?.scan(device, excluded(m))
   m.enter('respawning')
   m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
   void bringUp(m, launched)

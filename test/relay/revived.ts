@@ -76,7 +76,7 @@ export class Revived {
     const begin = performance.now()
     const { device } = this.mount
     const relay = this.warm
-    relay.scan(device, this.place.mount, [process.pid])
+    relay.scan(device, [process.pid])
     resend(this.channel)
     const [path = '', ...args] = this.command
     const launched = launchIsolated({
