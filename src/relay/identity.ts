@@ -36,7 +36,8 @@ export interface Same {
 }
 
 const S_IFMT = 0o170000
-const DELETED = Buffer.from(' (deleted)')
+/** The end of the path of a file that has no name, in the kernel's words. */
+export const DELETED = Buffer.from(' (deleted)')
 const SLASH = 47
 
 /**
@@ -61,15 +62,9 @@ export function findFile(
     // The kernel drops a name also when it was looked up anew as another file; only then the file still has that name.
     if (known?.links === 0) return null
   }
-  const found = walk(daemon, names)
-  if (found) {
-    const { at, above } = found
-    const isByName = isNamedBy(at.ino, above.at(-1)?.ino ?? ROOT.ino, names.at(-1))
-    if (isSame(at, id, known, isByName, evidence, isDeleted)) return { low: at.low, high: at.high, above, hidden: null }
-    forgetAll(daemon, [...above, at])
-  }
+  const found = findNamed(daemon, names, id, known, evidence, isDeleted)
   // A removal that was sent again has been answered, and who waited for that may not have told the kernel's names yet.
-  return isDeleted ? null : findHidden(daemon, names, id, known)
+  return found ?? (isDeleted ? null : findHidden(daemon, names, id, known))
 }
 
 /** The same, as far as the inode number proves it: where names may have moved, and the path may be another file's. */
@@ -81,13 +76,26 @@ export function findCertain(
   known: Known | null,
   evidence: { matches: number },
 ): Same | null {
-  const { daemon } = translator
   const names = isOfNoName(path) ? null : namesBelow(mountpoint, path)
-  const found = names === null || names.length === 0 ? null : walk(daemon, names)
+  if (names === null || names.length === 0) return null
+  return findNamed(translator.daemon, names, id, known, evidence, true)
+}
+
+/** What has these names, if it is the same file. */
+function findNamed(
+  daemon: Daemon,
+  names: readonly Buffer[],
+  id: Id,
+  known: Known | null,
+  evidence: { matches: number },
+  mustBeCertain: boolean,
+): Same | null {
+  const found = walk(daemon, names)
   if (!found) return null
   const { at, above } = found
-  const isByName = isNamedBy(at.ino, above.at(-1)?.ino ?? ROOT.ino, names?.at(-1))
-  if (isSame(at, id, known, isByName, evidence, true)) return { low: at.low, high: at.high, above, hidden: null }
+  const isByName = isNamedBy(at.ino, above.at(-1)?.ino ?? ROOT.ino, names.at(-1))
+  if (isSame(at, id, known, isByName, evidence, mustBeCertain))
+    return { low: at.low, high: at.high, above, hidden: null }
   forgetAll(daemon, [...above, at])
   return null
 }

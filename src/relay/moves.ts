@@ -6,12 +6,12 @@ import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import { opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
+import { DELETED, isOfNoName } from './identity.js'
 
 const header = layout('fuse_in_header')
 const rename2In = layout('fuse_rename2_in')
 const RENAME_EXCHANGE = 2
 const SLASH = Buffer.from('/')
-const DELETED = Buffer.from(' (deleted)')
 /** What changes the paths that the kernel has, and where its names begin. */
 const rows = new Map<number, number>([
   [opcodes.UNLINK.number, IN_HEADER_SIZE],
@@ -59,7 +59,7 @@ export class Moves {
   /** Where that is now which the kernel has by this path: in its words, a removed file is `(deleted)`. */
   present(path: Buffer): Buffer {
     if (this.made.length === 0) return path
-    let isGone = path.subarray(-DELETED.length).equals(DELETED)
+    let isGone = isOfNoName(path)
     let at = isGone ? path.subarray(0, -DELETED.length) : path
     const left = new Set(this.made)
     for (;;) {

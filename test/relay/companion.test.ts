@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { notification } from '../../src/fuse/message.js'
 import type { Fd } from '../../src/native/types.js'
 import { Companion } from '../../src/relay/companion.js'
@@ -44,12 +44,7 @@ t.test('a companion that starts leaves the channel as it is, at every moment', a
 })
 
 t.test('a companion writes to the channel what it is told to', async (t) => {
-  const path = `${t.testdir()}/channel`
-  writeFileSync(path, '')
-  const channel = openSync(path, constants.O_RDWR) as Fd
-  t.teardown(() => closeSync(channel))
-  const companion = Companion.start(channel)
-  t.teardown(() => companion?.end())
+  const { path, companion } = onFile(t)
   const message = notification('FUSE_NOTIFY_INVAL_INODE', Buffer.alloc(24, 7))
   companion?.notify(message)
   await until(() => readFileSync(path).length > 0, 'a notification')
@@ -57,12 +52,7 @@ t.test('a companion writes to the channel what it is told to', async (t) => {
 })
 
 t.test('a companion tells which nodeids the kernel holds, and asks it for each', async (t) => {
-  const path = `${t.testdir()}/channel`
-  writeFileSync(path, '')
-  const channel = openSync(path, constants.O_RDWR) as Fd
-  t.teardown(() => closeSync(channel))
-  const companion = Companion.start(channel)
-  t.teardown(() => companion?.end())
+  const { path, companion } = onFile(t)
   // A file takes every notification, as the kernel takes one about an inode that it has.
   t.strictSame(companion && heldBy(companion.socket, [5, 0, 6, 1]), [true, true])
   const asked = readFileSync(path)
@@ -71,3 +61,14 @@ t.test('a companion tells which nodeids the kernel holds, and asks it for each',
     [5n, (1n << 32n) + 6n],
   )
 })
+
+/** A companion whose channel is a file, which takes whatever is written. */
+function onFile(t: Test): { path: string; companion: Companion | null } {
+  const path = `${t.testdir()}/channel`
+  writeFileSync(path, '')
+  const channel = openSync(path, constants.O_RDWR) as Fd
+  t.teardown(() => closeSync(channel))
+  const companion = Companion.start(channel)
+  t.teardown(() => companion?.end())
+  return { path, companion }
+}

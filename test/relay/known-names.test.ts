@@ -91,6 +91,17 @@ t.test('the folders above a file of an earlier life are known as long as the fil
   t.same(forgotten.map(({ node }) => node).sort(), [7n, 8n, 9n], 'until it is')
 })
 
+/** A file of an earlier life loses a name in this one, and is asked for. */
+function loseName(scene: Scene): void {
+  scene.adopt(3n, 0x55n)
+  scene.willSay(0, entry(0x55n))
+  scene.ask('UNLINK', 2n, 1n, name('f'))
+  scene.willForget()
+  scene.say(2n, 0)
+  scene.asked()
+  scene.ask('GETATTR', 4n, 3n, getattr)
+}
+
 t.test(
   'a file of an earlier life that has lost a name is looked up by the name that the kernel has still',
   async (t) => {
@@ -99,13 +110,7 @@ t.test(
       ['/mnt/f (deleted)', 0],
     ] as const) {
       const { scene, answer } = withResolver(t)
-      scene.adopt(3n, 0x55n)
-      scene.willSay(0, entry(0x55n))
-      scene.ask('UNLINK', 2n, 1n, name('f'))
-      scene.willForget()
-      scene.say(2n, 0)
-      scene.asked()
-      scene.ask('GETATTR', 4n, 3n, getattr)
+      loseName(scene)
       t.same(scene.asked(), [], `${path}: it waits`)
       scene.stale.askDelayed()
       if (looks > 0) scene.willSay(0, entry(0x55n))
@@ -121,13 +126,7 @@ t.test(
 
 t.test('a name that only the kernel has still is looked for no more often than need be', async (t) => {
   const { scene, answer } = withResolver(t)
-  scene.adopt(3n, 0x55n)
-  scene.willSay(0, entry(0x55n))
-  scene.ask('UNLINK', 2n, 1n, name('f'))
-  scene.willForget()
-  scene.say(2n, 0)
-  scene.asked()
-  scene.ask('GETATTR', 4n, 3n, getattr)
+  loseName(scene)
   let looks = 0
   for (scene.stale.askDelayed(); !scene.asked().some(({ opcode }) => opcode === number('GETATTR')); looks++) {
     // LOOKUP, and OPENDIR of the folder in which a hidden name could be.
