@@ -21,6 +21,8 @@ const MSG_CMSG_CLOEXEC = 0x40000000
 const POLLIN = 1
 const EINTR = 4
 const EAGAIN = 11
+const HEADER_SIZE = 56
+const IOVEC_SIZE = 16
 const CMSG_HEADER = 16
 /** Linux passes no more at once: SCM_MAX_FD of include/net/scm.h. */
 const MOST_FDS = 253
@@ -45,8 +47,8 @@ export function sendMessage(fd: Fd, bytes: Buffer, fds: readonly Fd[] = []): voi
     control.writeInt32LE(SCM_RIGHTS, 12)
     for (const [i, each] of fds.entries()) control.writeInt32LE(each, CMSG_HEADER + 4 * i)
   }
-  const { header } = new MessageHeader(bytes, control)
-  syscall('sendmsg', `fd ${fd}`, fd, header, MSG_DONTWAIT | MSG_NOSIGNAL)
+  outgoing.point(bytes, control)
+  syscall('sendmsg', `fd ${fd}`, fd, outgoing.header, MSG_DONTWAIT | MSG_NOSIGNAL)
 }
 
 /** A message that came. */
@@ -65,20 +67,20 @@ export function receive(fd: Fd, deadlineMs: number): Received | null {
   const until = performance.now() + deadlineMs
   for (;;) {
     if (!readable([fd], until - performance.now()).includes(fd)) return null
-    const incoming = receiveNow(fd)
-    if (incoming !== null) return incoming
+    const received = receiveNow(fd)
+    if (received !== null) return received
   }
 }
 
 /** The next message if one is there already. Otherwise as `receive`. */
 export function receiveNow(fd: Fd): Received | null {
   const control = Buffer.alloc(CMSG_HEADER + 4 * MOST_FDS)
-  const message = new MessageHeader(buffer, control)
-  const size = rawSyscall('recvmsg', fd, message.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
+  incoming.point(buffer, control)
+  const size = rawSyscall('recvmsg', fd, incoming.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
   if (size === -EAGAIN || size === -EINTR) return null
   if (size < 0) throw new SyscallError('recvmsg', -size, `fd ${fd}`)
-  const fds = message.fds(control)
-  if (message.flags & (MSG_TRUNC | MSG_CTRUNC)) {
+  const fds = incoming.fds()
+  if (incoming.flags & (MSG_TRUNC | MSG_CTRUNC)) {
     for (const each of fds) closeFd(each)
     throw new SyscallError('recvmsg', EMSGSIZE, `fd ${fd}`)
   }
@@ -110,20 +112,28 @@ export function readable(fds: readonly Fd[], timeoutMs: number): Fd[] {
   }
 }
 
-/** A struct msghdr for one buffer; the members keep alive what it points to. */
-class MessageHeader {
-  readonly header = Buffer.alloc(56)
-  private readonly vector = Buffer.alloc(16)
+const none: Buffer = Buffer.alloc(0)
 
-  constructor(
-    readonly bytes: Buffer,
-    readonly control: Buffer,
-  ) {
-    if (bytes.length > 0) writePointer(this.vector, 0, bytes)
+/**
+ * A struct msghdr for one buffer. It is made once and never freed, and keeps what it points to: a pointer that is written into
+ * a struct keeps nothing alive, and a collection may come between that and the system call.
+ */
+class MessageHeader {
+  readonly header = Buffer.alloc(HEADER_SIZE)
+  private readonly vector = Buffer.alloc(IOVEC_SIZE)
+  private bytes: Buffer = none
+  private control: Buffer = none
+
+  point(bytes: Buffer, control: Buffer): void {
+    this.bytes = bytes
+    this.control = control
+    this.header.fill(0)
+    this.vector.fill(0)
+    if (bytes.length > 0) writePointer(this.vector, 0, this.bytes)
     this.vector.writeBigUInt64LE(BigInt(bytes.length), 8)
     writePointer(this.header, 16, this.vector)
     this.header.writeBigUInt64LE(1n, 24)
-    if (control.length > 0) writePointer(this.header, 32, control)
+    if (control.length > 0) writePointer(this.header, 32, this.control)
     this.header.writeBigUInt64LE(BigInt(control.length), 40)
   }
 
@@ -132,7 +142,8 @@ class MessageHeader {
   }
 
   /** The fds that the kernel wrote into the control buffer. */
-  fds(control: Buffer): Fd[] {
+  fds(): Fd[] {
+    const { control } = this
     const end = Math.min(Number(this.header.readBigUInt64LE(40)), control.length)
     const found: Fd[] = []
     for (let at = 0; at + CMSG_HEADER <= end; ) {
@@ -145,3 +156,6 @@ class MessageHeader {
     return found
   }
 }
+
+const outgoing = new MessageHeader()
+const incoming = new MessageHeader()
