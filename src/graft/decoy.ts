@@ -97,7 +97,7 @@ function awaitInit({ mountpoint }: Mount, connection: number, { signal, pid, nam
     const settle = (settled: () => void) => {
       clearTimeout(timer)
       signal.removeEventListener('abort', giveUp)
-      prober.child.kill('SIGKILL')
+      prober.child.kill()
       settled()
     }
     const giveUp = () => settle(() => reject(new GraftError('no-decoy', pid, 'it did not answer FUSE_INIT')))
@@ -122,7 +122,7 @@ export type Abandoned = 'before' | 'meanwhile' | 'never' | 'unknown'
 export async function isAbandoned(mount: Mount, namespace: Namespace, signal: AbortSignal): Promise<Abandoned> {
   if (!isForUs(mount)) return 'unknown'
   const prober = startProber(namespace.reach(mount.mountpoint))
-  const kill = () => prober.child.kill('SIGKILL')
+  const kill = () => prober.child.kill()
   signal.addEventListener('abort', kill)
   try {
     return abandonedBy[(await prober.answer) ?? 0] ?? 'never'

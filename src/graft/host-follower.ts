@@ -78,18 +78,16 @@ async function unmountIn(pid: Pid, mountpoints: readonly string[]): Promise<void
   try {
     // A life that has just been started may still be in ours, where nothing is a copy.
     if (readlinkSync(`/proc/self/fd/${namespace}`) === readlinkSync('/proc/self/ns/mnt')) return
-    const child = startChild(executable('detach'), mountpoints, {
-      argv0: 'keepmount-detach',
+    const child = startChild({
+      program: executable('detach'),
+      argv: ['keepmount-detach', ...mountpoints],
       cwd: '/',
       env: {},
-      stdio: ['ignore', 'ignore', 'ignore', namespace],
+      fds: [null, null, null, namespace],
     })
     // The last one to unmount a file system waits for it: no longer than we do.
-    const timer = setTimeout(() => child.kill('SIGKILL'), UNMOUNT_DEADLINE_MS)
-    await new Promise((resolve) => {
-      child.once('exit', resolve)
-      child.once('error', resolve)
-    })
+    const timer = setTimeout(() => child.kill(), UNMOUNT_DEADLINE_MS)
+    await child.ended
     clearTimeout(timer)
   } finally {
     closeSync(namespace)

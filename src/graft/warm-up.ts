@@ -4,7 +4,7 @@ import { executable } from '../elf/executable.js'
 import { startChild } from '../kernel/children.js'
 import { closeFd } from '../native/descriptor.js'
 import { socketpair } from '../native/socket.js'
-import type { Pid, RemoteFd } from '../native/types.js'
+import type { RemoteFd } from '../native/types.js'
 import { exchangeFds } from './exchange.js'
 
 const ROUNDS = 20
@@ -16,27 +16,24 @@ const WORD = 3 as RemoteFd
  */
 export async function warmUp(): Promise<void> {
   const [ours, theirs] = socketpair('seqpacket')
-  const child = startChild(executable('launcher'), ['/', ''], {
-    argv0: 'keepmount-warm-up',
+  const child = startChild({
+    program: executable('launcher'),
+    argv: ['keepmount-warm-up', '/', ''],
     cwd: '/',
     env: {},
-    stdio: ['ignore', 'ignore', 'ignore', theirs],
-  })
-  const ended = new Promise((resolve) => {
-    child.once('exit', resolve)
-    child.once('error', resolve)
+    fds: [null, null, null, theirs],
   })
   try {
-    for (let i = 0; i < ROUNDS && child.pid !== undefined; i++) {
-      exchangeFds(child.pid as Pid, [WORD], theirs)
+    for (let i = 0; i < ROUNDS; i++) {
+      exchangeFds(child.pid, [WORD], theirs)
       await new Promise((resolve) => setImmediate(resolve))
     }
   } catch {
     // As it says above.
   } finally {
-    child.kill('SIGKILL')
+    child.kill()
     closeFd(ours)
     closeFd(theirs)
-    await ended
+    await child.ended
   }
 }

@@ -43,24 +43,23 @@ export class Holder implements ProcessIdentity {
    */
   static start({ name, deadlineMs = ANSWER_DEADLINE }: { name: string; deadlineMs?: number }): Holder {
     const [theirs, ours] = socketpair('dgram')
-    let pid: Pid | undefined
+    let pid: Pid
     try {
-      const child = startChild(executable('holder'), [name], {
-        argv0: programs.holder.name,
+      const child = startChild({
+        program: executable('holder'),
+        argv: [programs.holder.name, name],
         cwd: '/',
-        detached: true,
         env: {},
-        stdio: [theirs, ours, 'ignore'],
+        fds: [theirs, ours, null],
+        session: true,
       })
-      child.on('error', () => {})
       child.unref()
-      pid = child.pid as Pid | undefined
+      pid = child.pid
+    } catch (error) {
+      closeFd(ours)
+      throw new HolderError('unstartable', null, 'no process could be made', { cause: error })
     } finally {
       closeFd(theirs)
-    }
-    if (pid === undefined) {
-      closeFd(ours)
-      throw new HolderError('unstartable', null, 'no process could be made')
     }
     return Holder.greet(pid, ours, deadlineMs)
   }

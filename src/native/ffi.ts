@@ -1,4 +1,5 @@
-// The one door to native code: libc's syscall(2), prepared once for the calling thread. A call writes its numbers and
+// The one door to native code: libc's syscall(2), prepared once for the calling thread, and the few functions of libc that are
+// more than a system call. A call writes its numbers and
 // pointers into cells that are allocated once and costs under 1 µs; ffi-napi's own functions cost 30 µs and garbage.
 //
 //   cells: | nr | a0 | a1 | a2 | a3 | a4 | a5 |    8 bytes each
@@ -136,6 +137,21 @@ export function rawSyscall(
   const low = frame.result.readUInt32LE(0)
   const high = frame.result.readInt32LE(4)
   return high === -1 && low === 0xffff_ffff ? -readErrno() : high * 0x1_0000_0000 + low
+}
+
+/**
+ * A function of libc that takes `count` numbers or pointers and returns an int. Errors are in what it returns, not in errno.
+ * @throws Error if libc has none of that name
+ */
+export function libcFunction(name: string, count: number): (...args: Argument[]) => number {
+  const code = symbol(name)
+  const call = new Frame(count)
+  const prepared = prepare(count, FFI_TYPES.int32)
+  return (...args) => {
+    for (const [i, value] of args.entries()) call.set(i, value)
+    bindings.ffi_call(prepared, code, call.result, call.argv)
+    return call.result.readInt32LE()
+  }
 }
 
 function readErrno(): number {

@@ -58,10 +58,15 @@ function exitOfZombie(pid: Pid): Exit | null {
 }
 
 /**
- * Reaps one child that has ended, so that no zombie stays. Only for children that Node did not start: libuv waits for
- * its own. False if it runs on or is no child of ours. Source: wait4(2).
+ * Reaps one child that has ended, so that no zombie stays, and tells how it ended. Only for children that Node did not start:
+ * libuv waits for its own. Null if it runs on; an unknown end of one that is no child of ours. Source: wait4(2).
  */
-export const reap = (pid: Pid): boolean => rawSyscall('wait4', pid, 0, WNOHANG, 0) === pid
+export function reap(pid: Pid): Exit | null {
+  const result = rawSyscall('wait4', pid, waitStatus, WNOHANG, 0)
+  if (result === pid) return fromWaitStatus(waitStatus.readInt32LE())
+  return result === 0 ? null : { code: null, signal: null }
+}
+const waitStatus = Buffer.alloc(4)
 
 function fromWaitStatus(word: number): Exit {
   const signal = word & 0x7f

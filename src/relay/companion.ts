@@ -24,17 +24,15 @@ export class Companion {
     const [ours, theirs] = socketpair('seqpacket')
     for (const fd of [ours, theirs]) enlarge(fd)
     try {
-      const child = startChild(executable('resolver'), [], {
-        argv0: 'keepmount-path',
+      const child = startChild({
+        program: executable('resolver'),
+        argv: ['keepmount-path'],
         cwd: '/',
-        // libuv makes the first three of a child block, and the channel is the same open file as the relay's, whose thread
-        // would then wait for a request and see no answer of the daemon's.
-        stdio: [theirs, 'ignore', 'ignore', channel ?? 'ignore'],
         env: {},
+        fds: [theirs, null, null, channel],
       })
-      child.on('error', () => {})
       child.unref()
-      if (child.pid !== undefined) return new Companion(ours, child.pid, () => child.kill('SIGKILL'))
+      return new Companion(ours, child.pid, () => child.kill())
     } catch (error) {
       if (!failedWith(error, 'EACCES', 'EPERM', 'EAGAIN', 'ENOMEM')) throw error
     } finally {

@@ -3,19 +3,20 @@
 //
 //   fd 3  the word, and after it:  fd 3  the channel (a later life), as LISTEN_FDS says
 //   fd 4  the channel              fd 4  closed
-import type { ChildProcess } from 'node:child_process'
-import type { Duplex } from 'node:stream'
+import { Socket } from 'node:net'
 import { executable } from '../elf/executable.js'
 import { KeepmountError } from '../errors/error.js'
-import { startChild } from '../kernel/children.js'
+import { type Child, startChild } from '../kernel/children.js'
+import { closeFd } from '../native/descriptor.js'
+import { socketpair } from '../native/socket.js'
 import type { Fd, Pid } from '../native/types.js'
 import { fillIn } from './arguments.js'
 
 export interface Launched {
-  readonly child: ChildProcess
+  readonly child: Child
   readonly pid: Pid
   /** Our end of fd 3. */
-  readonly word: Duplex
+  readonly word: Socket
   /** Lets the daemon begin. */
   readonly go: () => void
 }
@@ -36,19 +37,29 @@ export interface Launch {
  */
 export function launch({ path, argv, cwd, env, channel }: Launch, before: readonly string[] = []): Launched {
   const command = [path, ...fillIn(argv, channel === null ? null : CHANNEL_FD)]
-  const [program = '', argv0, ...args] = [...before, executable('launcher'), 'keepmount-launcher', ...command]
-  const child = startChild(program, args, {
-    argv0,
-    cwd,
-    env: environment(env, channel !== null),
-    stdio: ['inherit', 'inherit', 'inherit', 'pipe', ...(channel === null ? [] : [channel])],
-  })
-  child.on('error', () => {})
-  if (child.pid === undefined)
-    throw new KeepmountError('COMMAND_NOT_EXECUTABLE', { command: path, reason: 'no process could be started' })
-  const word = child.stdio[3] as Duplex
-  word.on('error', () => {})
-  return { child, pid: child.pid as Pid, word, go: () => word.end('.') }
+  const [program = '', argv0 = '', ...args] = [...before, executable('launcher'), 'keepmount-launcher', ...command]
+  const [ours, theirs] = socketpair('stream')
+  try {
+    const child = startChild({
+      program,
+      argv: [argv0, ...args],
+      cwd,
+      env: environment(env, channel !== null),
+      fds: [0, 1, 2, theirs, ...(channel === null ? [] : [channel])],
+    })
+    const word = new Socket({ fd: ours })
+    word.on('error', () => {})
+    return { child, pid: child.pid, word, go: () => word.end('.') }
+  } catch (error) {
+    closeFd(ours)
+    throw new KeepmountError(
+      'COMMAND_NOT_EXECUTABLE',
+      { command: path, reason: 'no process could be started' },
+      { cause: error },
+    )
+  } finally {
+    closeFd(theirs)
+  }
 }
 
 /** Where a daemon that is started the systemd way finds its first descriptor: SD_LISTEN_FDS_START of sd_listen_fds(3). */

@@ -244,7 +244,7 @@ function forgetLife(m: ManagedMount): void {
   // What a dead life had read of theirs is not the next one's answer.
   for (const prober of m.probers) {
     prober.stale = true
-    prober.child.kill('SIGKILL')
+    prober.child.kill()
   }
   killFamily(m.helpers(), WORK_OFF_MS)
 }

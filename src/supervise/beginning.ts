@@ -16,7 +16,7 @@ export function startLife(m: ManagedMount, channel: Fd | null): void {
 export function beginLife(m: ManagedMount, { child, pid }: Launched): void {
   m.startedAt = performance.now()
   m.launched.add(pid)
-  child.once('exit', () => m.launched.delete(pid))
+  void child.ended.then(() => m.launched.delete(pid))
   m.adopted = false
   follow(m, pid)
 }

@@ -21,7 +21,7 @@ export function end(m: ManagedMount, { error, keepFolder = false }: { error?: un
   m.closing = Promise.all([m.closing, m.follower?.idle])
   endRelay(m)
   killFamily(m.helpers())
-  for (const { child } of m.probers) child.kill('SIGKILL')
+  for (const { child } of m.probers) child.kill()
   reapOrphans()
   m.release()
   m.holders.end()

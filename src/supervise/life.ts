@@ -1,6 +1,7 @@
 // One run of the daemon: the process that serves the channel and those around it. A daemon that forks into the
 // background hands its place on to a child; the life ends when nobody serves any more.
 import { fdsCalled, linkTextOf } from '../graft/descriptors.js'
+import { endOf } from '../kernel/children.js'
 import { childrenOf, familyOf, type ProcessIdentity, startTimeOf } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
@@ -30,7 +31,8 @@ export class Life {
     const leader = { pid, startTime: startTimeOf(pid) ?? '' }
     const unwatch = watcher.watch(pidfd, pollEvents.POLLIN, () => {
       unwatch()
-      onExit(exitOf(pidfd, pid))
+      // One that we started may have been reaped before.
+      onExit(endOf(pid) ?? exitOf(pidfd, pid))
     })
     return new Life(leader, pidfd, unwatch)
   }

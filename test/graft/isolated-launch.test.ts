@@ -70,9 +70,8 @@ t.test('the life has a namespace of its own, without the old mount and its bind 
   t.same(seenBy(pid, place), ['other'])
   t.equal(place.mounts().length, 4, 'on the host nothing has changed')
   t.notOk(readMounts(pid).some((mount) => mount.device === device))
-  const gone = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGKILL')
-  await gone
+  child.kill()
+  await child.ended
   for (const { mountpoint } of place.mounts().reverse()) umount(mountpoint, umountFlags.MNT_DETACH)
   await until(() => !connectionExists(connectionOf(device)), 'the end of the connection')
 })

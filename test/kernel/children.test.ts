@@ -1,4 +1,4 @@
-// Children that Node waits for, and orphans that nobody else reaps.
+// Children that are waited for, and orphans that nobody else reaps.
 import { spawnSync } from 'node:child_process'
 import t from 'tap'
 import { reapOrphans, startChild, startedChildren } from '../../src/kernel/children.js'
@@ -7,7 +7,7 @@ import { becomeSubreaper } from '../../src/native/process.js'
 import type { Pid } from '../../src/native/types.js'
 import { until, within } from '../fixtures/deadline.js'
 
-t.test('orphans are reaped, and the end of each process that Node started is told', async (t) => {
+t.test('orphans are reaped, and the end of each process that we started is told', async (t) => {
   becomeSubreaper()
   const reap = () => reapOrphans()
   process.on('SIGCHLD', reap)
@@ -15,8 +15,9 @@ t.test('orphans are reaped, and the end of each process that Node started is tol
   for (let round = 0; round < 30; round++) {
     // They end at about the same time, so that some end while others are looked at.
     const ends = Array.from({ length: 6 }, (_, code) => {
-      const child = startChild('sh', ['-c', `(exit 0) & exec sh -c 'exit ${code}'`], { stdio: 'ignore' })
-      return new Promise<number | null>((resolve) => child.once('exit', resolve))
+      const argv = ['sh', '-c', `(exit 0) & exec sh -c 'exit ${code}'`]
+      const child = startChild({ program: '/bin/sh', argv, cwd: '/', env: {}, fds: [null, null, null] })
+      return child.ended.then((end) => end.code)
     })
     t.same(await within(Promise.all(ends), 10_000, `the ends of round ${round}`), [0, 1, 2, 3, 4, 5])
   }

@@ -1,5 +1,5 @@
 // A stock daemon that is revived by graft and relay, without the supervisor: only what a life needs, one step after another.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { serversAmong } from '../../src/capture/find-mount.js'
 import { channelFdsOf, takeFd } from '../../src/capture/take-channels.js'
 import { awaitDecoy } from '../../src/graft/decoy.js'
@@ -21,6 +21,13 @@ import { builtProgram } from '../fixtures/project.js'
 
 const DEADLINE = 20_000
 
+/** A life; Node started the first one. */
+interface Daemon {
+  readonly pid: number
+  readonly ended: Promise<unknown>
+  readonly kill: (signal: NodeJS.Signals) => unknown
+}
+
 export class Revived {
   life = 1
   relay: Relay | null = null
@@ -34,7 +41,7 @@ export class Revived {
   private constructor(
     readonly place: Place,
     private readonly command: readonly string[],
-    private daemon: ChildProcess,
+    private daemon: Daemon,
     readonly mount: Mount,
     readonly channel: Fd,
   ) {
@@ -51,19 +58,20 @@ export class Revived {
     await until(() => serversAmong(family(), connection).length > 0, 'a daemon that serves')
     const [server = 0 as Pid] = serversAmong(family(), connection)
     const channel = takeFd(server, channelFdsOf(server, connection)[0] ?? (0 as RemoteFd))
-    const revived = new Revived(place, command, daemon, mount, channel)
+    const ended = new Promise((resolve) => daemon.once('exit', resolve))
+    const first = { pid: daemon.pid ?? 0, ended, kill: (signal: NodeJS.Signals) => daemon.kill(signal) }
+    const revived = new Revived(place, command, first, mount, channel)
     place.undo(() => revived.end())
     return revived
   }
 
   get pid(): Pid {
-    return (this.daemon.pid ?? 0) as Pid
+    return this.daemon.pid as Pid
   }
 
   async kill(): Promise<void> {
-    const gone = new Promise((resolve) => this.daemon.once('exit', resolve))
     this.daemon.kill('SIGKILL')
-    await within(gone, DEADLINE, 'the end of the daemon')
+    await within(this.daemon.ended, DEADLINE, 'the end of the daemon')
     if (this.relay) {
       const { relay } = this
       this.ends.push(await within(relay.ended, DEADLINE, 'the end of the relay'))
