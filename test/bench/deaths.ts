@@ -108,6 +108,8 @@ async function managed(command: Command, revive: ReviveMode, victims: Victims): 
     const from = it.log.events.length
     const outcome = await ask(application, { kind: 'kill', pid: it.daemon })
     await it.event('revived', { from })
+    // Two deaths in a row are another thing than one: a life that heals is busy with that.
+    if (revive === 'graft') await it.event('healed', { from })
     return outcome
   }
 }
