@@ -10,7 +10,7 @@ import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { type Descriptor, describe, epollSetsOf, linkTextOf, type Watch, watchesIn } from './descriptors.js'
 import { GraftError } from './error.js'
-import { handOver } from './hand-over.js'
+import { fetched, handOver } from './hand-over.js'
 import { RemoteCalls, type Scratch } from './remote-calls.js'
 import { StoppedProcess } from './stopped-process.js'
 import { syscallInstructionOf } from './vdso.js'
@@ -127,8 +127,8 @@ function unlessEnded<T>(action: () => T): T | null {
 }
 
 /**
- * Exchanges these descriptors of one process, all or none. It stands still as a whole only for that; what is needed before
- * and after is done by one of its threads while the others run.
+ * Exchanges these descriptors of one process, all or none. It stands still as a whole only for that; to come
+ * by the file is the work of one of its threads, while the others run.
  * @throws GraftError, SyscallError; the process is as before
  */
 export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd): Exchanged {
@@ -144,11 +144,17 @@ export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd)
       stops.push(whileStopped(target, scope, action))
     try {
       stop('one', (remote) => {
-        there.fd = handOver(remote, target.pidfd, replacement)
+        there.fd = fetched(remote, pid, replacement) ?? handOver(remote, target.pidfd, replacement)
       })
-      stop('all', (remote) => there.fd !== null && replace(remote, there.fd, target))
+      stop('all', (remote) => {
+        if (there.fd === null) return
+        replace(remote, there.fd, target)
+        cleanUp(remote, there.fd)
+        there.fd = null
+      })
     } finally {
-      if (target.scratch.address !== 0) tidy(() => stop('one', (remote) => cleanUp(remote, there.fd)))
+      if (target.scratch.address !== 0 || there.fd !== null)
+        tidy(() => stop('one', (remote) => cleanUp(remote, there.fd)))
     }
     return { stopUs: Math.max(...stops), fds: fds.map((fd) => ({ pid, fd })) }
   } finally {

@@ -1,13 +1,15 @@
-// Giving an open file of ours to a stopped process: over a socket pair made in it (SCM_RIGHTS), so that neither rights over
-// us nor a common pid namespace are asked of it.
+// Giving an open file of ours to a stopped process. It fetches it itself, which takes three calls and no memory, where it has
+// the right to (PTRACE_MODE_ATTACH over us) and knows us by our pid. Any other gets it over a socket pair made in it
+// (SCM_RIGHTS), which asks no right of it.
 //
 //   scratch: | pair, 8 | byte, 8 | iovec, 16 | cmsghdr with one fd, 24 | msghdr, 56 |
 import { constants } from 'node:os'
 import { closeFd } from '../native/descriptor.js'
-import { SyscallError } from '../native/error.js'
+import { failedWith, SyscallError } from '../native/error.js'
 import { pidfdGetfd } from '../native/pidfd.js'
+import { sameOpenFile } from '../native/process.js'
 import { sendMessage } from '../native/socket.js'
-import type { Fd, RemoteFd } from '../native/types.js'
+import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import type { RemoteCalls } from './remote-calls.js'
 
 const AF_UNIX = 1
@@ -23,6 +25,33 @@ const HEADER = 56
 const SIZE = HEADER + 56
 
 /**
+ * Has the process fetch the file by pidfd_open(2) and pidfd_getfd(2).
+ * @returns its descriptor there, CLOEXEC; the caller closes it there. Null where it may not, or takes another process for us
+ * @throws GraftError `ended`
+ */
+export function fetched(remote: RemoteCalls, pid: Pid, file: Fd): RemoteFd | null {
+  const us = remote.raw('pidfd_open', [process.pid, 0])
+  if (us < 0) return null
+  const fd = remote.raw('pidfd_getfd', [us, file, 0])
+  remote.raw('close', [us])
+  if (fd < 0) return null
+  if (isThere(pid, fd as RemoteFd, file)) return fd as RemoteFd
+  remote.raw('close', [fd])
+  return null
+}
+
+/** In another pid namespace our pid is another process, or none. */
+function isThere(pid: Pid, fd: RemoteFd, file: Fd): boolean {
+  try {
+    return sameOpenFile(pid, fd, process.pid as Pid, file)
+  } catch (error) {
+    if (failedWith(error, 'ENOSYS', 'EPERM', 'ESRCH', 'EBADF')) return false
+    throw error
+  }
+}
+
+/**
+ * Over a socket pair.
  * @param pidfd names the process
  * @returns the file's descriptor there, CLOEXEC; the caller closes it there
  * @throws SyscallError as a call failed there or here, EMFILE if it has no descriptors left; then nothing stays open there

@@ -1,10 +1,10 @@
 // Exchanging the open file behind a descriptor of a running process, which must notice nothing.
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import t from 'tap'
 import { copiesOf } from '../../src/graft/descriptors.js'
 import { exchangeFds } from '../../src/graft/exchange.js'
 import { setNonblocking } from '../../src/native/files.js'
-import { syscall } from '../../src/native/syscall.js'
 import type { Pid, RemoteFd } from '../../src/native/types.js'
 import { Child } from '../fixtures/child.js'
 import { noCompiler } from '../fixtures/compiled.js'
@@ -101,25 +101,31 @@ t.test('a process that is stopped stays stopped, and has the new file when it go
   t.ok(victim.running)
 })
 
-t.test('what fails leaves the process as it was, and comes back as an error', { skip }, async (t) => {
-  const victim = await Victim.start(t, ['watches', ...everything.slice(1)], { dups: [50] })
-  const [, theirs] = pairFor(t)
-  const state = () => [victim.status().slice(1), fdsOf(victim.pid), infoOf(victim.pid, epollOf(victim.pid))]
-  const before = state()
-  for (const [what, fds, limit, error] of [
-    ['a descriptor that is closed', [99], 1024, { name: 'GraftError', reason: 'no-channel', pid: victim.pid }],
-    ['no room for a descriptor', [CHANNEL], 3, { name: 'SyscallError', syscall: 'socketpair', code: 'EMFILE' }],
-    ['room for a socket pair only', [CHANNEL], lowestFree(victim.pid) + 2, { syscall: 'recvmsg', code: 'EMFILE' }],
-    ['the second of two', [CHANNEL, 50], 40, { syscall: 'dup3', code: 'EBADF', subject: `in pid ${victim.pid}` }],
-  ] as const) {
-    limitFds(victim.pid, limit)
-    const thrown = thrownBy(() => exchangeFds(victim.pid, fds as readonly number[] as RemoteFd[], theirs))
-    t.match(thrown, error, what)
-    limitFds(victim.pid, 1024)
-    t.same(state(), before, `${what}: it is as before`)
-    await victim.stillWorks(t)
-  }
-})
+for (const [whose, options, room] of [
+  ['of ours', {}, 2],
+  // Who has no right over us needs a socket pair to be given the file.
+  ['of another user', { uid: 65534 }, 3],
+] as const)
+  t.test(`what fails leaves a process ${whose} as it was, and comes back as an error`, { skip }, async (t) => {
+    const victim = await Victim.start(t, ['watches', ...everything.slice(1)], { dups: [50], ...options })
+    const [, theirs] = pairFor(t)
+    const state = () => [victim.status().slice(1), fdsOf(victim.pid), infoOf(victim.pid, epollOf(victim.pid))]
+    const before = state()
+    const free = lowestFree(victim.pid)
+    for (const [what, fds, limit, error] of [
+      ['a descriptor that is closed', [99], 1024, { name: 'GraftError', reason: 'no-channel', pid: victim.pid }],
+      ['no room for a descriptor', [CHANNEL], 3, { name: 'SyscallError', syscall: 'socketpair', code: 'EMFILE' }],
+      ['room for one less than it takes', [CHANNEL], free + room - 1, { name: 'SyscallError', code: 'EMFILE' }],
+      ['the second of two', [CHANNEL, 50], 40, { syscall: 'dup3', code: 'EBADF', subject: `in pid ${victim.pid}` }],
+    ] as const) {
+      limitFds(victim.pid, limit, options)
+      const thrown = thrownBy(() => exchangeFds(victim.pid, fds as readonly number[] as RemoteFd[], theirs))
+      t.match(thrown, error, what)
+      limitFds(victim.pid, 1024, options)
+      t.same(state(), before, `${what}: it is as before`)
+      await victim.stillWorks(t)
+    }
+  })
 
 const lowestFree = (pid: Pid): number => {
   const used = new Set(readdirSync(`/proc/${pid}/fd`).map(Number))
@@ -128,13 +134,9 @@ const lowestFree = (pid: Pid): number => {
   return fd
 }
 
-const RLIMIT_NOFILE = 7
-
-function limitFds(pid: Pid, soft: number): void {
-  const limit = Buffer.alloc(16)
-  limit.writeBigUInt64LE(BigInt(soft), 0)
-  limit.writeBigUInt64LE(1024n, 8)
-  syscall('prlimit64', `pid ${pid}`, pid, RLIMIT_NOFILE, limit, 0)
+/** Only who is the same user may do that without CAP_SYS_RESOURCE. */
+function limitFds(pid: Pid, soft: number, user: { readonly uid?: number }): void {
+  execFileSync('prlimit', [`--pid=${pid}`, `--nofile=${soft}:1024`], user)
 }
 
 function thrownBy(action: () => unknown): unknown {
