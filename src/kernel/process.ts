@@ -28,10 +28,13 @@ export function argvOf(pid: Pid): string[] {
   return text ? text.replace(/\0$/, '').split('\0') : []
 }
 
-/** The children of all threads of a process. Needs CONFIG_PROC_CHILDREN. Source: proc_pid_task_children(5). */
+/**
+ * The children of all threads of a process; of ourselves those of the main thread, which starts all of ours, and to which the
+ * kernel gives orphans first (kernel/exit.c, find_alive_thread). Needs CONFIG_PROC_CHILDREN. Source: proc_pid_task_children(5).
+ */
 export function childrenOf(pid: Pid | 'self'): Pid[] {
   const children: Pid[] = []
-  for (const tid of namesIn(`/proc/${pid}/task`)) {
+  for (const tid of pid === 'self' ? [String(process.pid)] : namesIn(`/proc/${pid}/task`)) {
     const text = readOr(`/proc/${pid}/task/${tid}/children`) ?? ''
     for (const child of text.split(' ')) if (child) children.push(Number(child) as Pid)
   }
