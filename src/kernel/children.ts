@@ -35,6 +35,11 @@ export class Child {
     stayOrGo()
   }
 
+  /** As far as is known. */
+  get isRunning(): boolean {
+    return this.exit === null
+  }
+
   get keepsUs(): boolean {
     return this.isWaitedFor
   }

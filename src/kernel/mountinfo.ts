@@ -17,10 +17,11 @@ export interface Mount {
   readonly superOptions: string
 }
 
+/** All mounts of a process's namespace as the kernel writes them: while nothing is changed it is the same text. */
+export const mountTable = (pid: Pid | 'self' = 'self'): string => readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
+
 /** All mounts of a process's namespace, in the order they were made. @throws if the process is gone */
-export function readMounts(pid: Pid | 'self' = 'self'): Mount[] {
-  return parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'))
-}
+export const readMounts = (pid: Pid | 'self' = 'self'): Mount[] => parseMountinfo(mountTable(pid))
 
 /** The FUSE mounts among them. The mount of `fusectl` is not one. */
 export const readFuseMounts = (pid: Pid | 'self' = 'self'): Mount[] => readMounts(pid).filter((m) => isFuse(m.type))

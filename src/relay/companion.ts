@@ -2,7 +2,7 @@
 // the channel. Both run the same few hundred bytes, and end with their socket.
 import { executable } from '../elf/executable.js'
 import { resolverMessage, resolverQuestions } from '../elf/resolver.js'
-import { startChild } from '../kernel/children.js'
+import { type Child, startChild } from '../kernel/children.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
 import { sendMessage, socketpair } from '../native/socket.js'
@@ -12,8 +12,7 @@ import { enlarge } from './wire.js'
 export class Companion {
   private constructor(
     readonly socket: Fd,
-    readonly pid: number,
-    private readonly kill: () => void,
+    private readonly child: Child,
   ) {}
 
   /**
@@ -32,7 +31,7 @@ export class Companion {
         fds: [theirs, null, null, channel],
       })
       child.unref()
-      return new Companion(ours, child.pid, () => child.kill())
+      return new Companion(ours, child)
     } catch (error) {
       if (!failedWith(error, 'EACCES', 'EPERM', 'EAGAIN', 'ENOMEM')) throw error
     } finally {
@@ -54,8 +53,17 @@ export class Companion {
     }
   }
 
+  get pid(): number {
+    return this.child.pid
+  }
+
+  /** As far as is known. */
+  get isAlive(): boolean {
+    return this.child.isRunning
+  }
+
   end(): void {
-    this.kill()
+    this.child.kill()
     closeFd(this.socket)
   }
 }

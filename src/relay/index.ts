@@ -89,7 +89,8 @@ export class Relay {
   private purger: Companion | null = null
   /** Looks at mappings; see looking.ts. */
   private looker: Companion | null = null
-  private isScanning = false
+  /** The next resolver, started before it is needed. */
+  private spare: Companion | null = null
   private readonly worker: Worker
   private options: RelayOptions | null = null
   private readonly answers = new Map<number, (answered: Answered) => void>()
@@ -118,10 +119,12 @@ export class Relay {
     this.gone = new Promise((resolve) => {
       this.worker.once('exit', () => {
         this.isDisposed = true
-        this.isScanning = false
         process.off('exit', this.endAtExit)
         this.finish({ by: 'error', error: new Error('the thread of the relay ended') })
         closeFd(this.control)
+        this.spare?.end()
+        this.spare = null
+        this.endLooker()
         resolve()
       })
     })
@@ -150,9 +153,15 @@ export class Relay {
     this.whenClear = listener
   }
 
+  /** Starts the processes that are needed as soon as it begins, where they are not there yet. */
+  prepareProcesses(): void {
+    if (this.isDisposed) return
+    this.spare = this.takeSpare()
+    this.lookerSocket()
+  }
+
   /** Looks for what is pinned already, while the next life is still being started. */
   scan(device: string, excludePids: readonly number[]): void {
-    this.isScanning = true
     this.command({ kind: 'scan', device, excludePids, looker: this.lookerSocket() })
   }
 
@@ -164,19 +173,18 @@ export class Relay {
     const serving = new Serving()
     this.serving = serving
     this.options = options
-    this.resolver = Companion.start(null)
+    this.resolver = this.takeSpare()
     Atomics.store(this.words, shared.stop, 0)
     this.worker.ref()
     const { socket = -1, pid = 0 } = this.resolver ?? {}
     this.command({ kind: 'start', options, resolver: socket, resolverPid: pid, looker: this.lookerSocket() })
     const end = await Promise.race([serving.began, serving.ended])
-    this.isScanning = false
     if (end) throw end.by === 'error' ? end.error : new Error(`the relay ended before it served: ${end.by}`)
   }
 
   /** Its processes, which are our children. */
   pids(): number[] {
-    return [this.resolver, this.notifier, this.prober, this.purger, this.looker].flatMap((companion) =>
+    return [this.spare, this.resolver, this.notifier, this.prober, this.purger, this.looker].flatMap((companion) =>
       companion ? [companion.pid] : [],
     )
   }
@@ -345,7 +353,16 @@ export class Relay {
     if (!this.isDisposed) rawSyscall('write', this.control, ONE, 8)
   }
 
+  private takeSpare(): Companion | null {
+    const { spare } = this
+    this.spare = null
+    if (spare?.isAlive) return spare
+    spare?.end()
+    return Companion.start(null)
+  }
+
   private lookerSocket(): number {
+    if (this.looker && !this.looker.isAlive) this.endLooker()
     this.looker ??= Companion.start(null)
     return this.looker?.socket ?? -1
   }
@@ -364,7 +381,6 @@ export class Relay {
     this.prober?.end()
     this.purger?.end()
     this.resolver = this.notifier = this.prober = this.purger = null
-    if (!this.isScanning) this.endLooker()
     if (Atomics.load(this.words, shared.dispose) === 0) this.worker.unref()
     if (options !== null) {
       closeFd(options.channel)

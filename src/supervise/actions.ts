@@ -15,7 +15,7 @@ import { startLife } from './beginning.js'
 import { capture, takeChannel } from './capturing.js'
 import { end } from './end.js'
 import { type GiveUpReason, tenths } from './events.js'
-import { endGraft, graft, handBack, prepareRelay, rejoin, respawnGrafted } from './grafting.js'
+import { endGraft, graft, handBack, prepareNextLife, rejoin, respawnGrafted } from './grafting.js'
 import { healWhenPossible } from './healing.js'
 import { killFamily } from './life.js'
 import type { Cause, ManagedMount } from './managed-mount.js'
@@ -52,7 +52,7 @@ export const actions = {
       if (pause)
         m.emit('revived', { daemon_pid, downtime_ms, resent: pause.settled === 'resend', in_flight: pause.settled })
     }
-    prepareRelay(m)
+    prepareNextLife(m)
     if (m.graft) healWhenPossible(m)
     else rescan(m)
     if (pause && m.holdsBack) releaseHeldLater(m, pause.since)

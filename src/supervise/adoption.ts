@@ -13,6 +13,7 @@ import type { MountRecord } from '../state/record.js'
 import { capture } from './capturing.js'
 import { end } from './end.js'
 import type { EventSink } from './events.js'
+import { prepareNextLife } from './grafting.js'
 import { killAndWait, pidfdIfAlive } from './life.js'
 import { ManagedMount } from './managed-mount.js'
 import { holderCount } from './options.js'
@@ -54,6 +55,7 @@ function goOnServing(m: ManagedMount, server: Pid | null): void {
   if (server === null || !follow(m, server)) return m.dispatch('daemon_exited')
   if (m.options.revive === 'inherit' && m.holders.channels().length === 0 && !capture(m)) return
   m.enter('serving')
+  prepareNextLife(m)
   rescan(m)
 }
 

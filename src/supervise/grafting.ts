@@ -7,7 +7,7 @@ import { channelsOf, type Exchanged, exchange } from '../graft/exchange.js'
 import { HostFollower } from '../graft/host-follower.js'
 import { launchIsolated, mountpointsOf } from '../graft/isolated-launch.js'
 import { warmUp } from '../graft/warm-up.js'
-import { readMounts } from '../kernel/mountinfo.js'
+import { mountTable, parseMountinfo } from '../kernel/mountinfo.js'
 import { closeFd, duplicateFd } from '../native/descriptor.js'
 import { SyscallError } from '../native/error.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
@@ -20,6 +20,7 @@ import { healWhenPossible } from './healing.js'
 import { daemonFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
 import { bringUp, DYING_MS, notGrafted } from './seeking.js'
+import { Standby } from './standby.js'
 
 /** A life that is served through a relay. */
 export interface Graft {
@@ -34,12 +35,20 @@ export interface Graft {
   readonly since: number
 }
 
-/** Has a relay ready before it is needed: starting its thread takes longer than a pause may. */
-export function prepareRelay(m: ManagedMount): void {
-  if (m.options.revive !== 'graft' || m.relay?.isUsable) return
-  m.relay = Relay.prepare()
-  m.relay.onReport((what, facts) => m.emit('noted', { what, facts }))
+/** Has all that can be had ready before the next crash: a pause is made of starting things more than of anything else. */
+export function prepareNextLife(m: ManagedMount): void {
+  if (m.options.revive !== 'graft') return
+  usableRelay(m).prepareProcesses()
+  Standby.prepare(m)
+}
+
+function usableRelay(m: ManagedMount): Relay {
+  if (m.relay?.isUsable) return m.relay
+  const relay = Relay.prepare()
+  relay.onReport((what, facts) => m.emit('noted', { what, facts }))
+  m.relay = relay
   void warmUp()
+  return relay
 }
 
 /** Settles the requests in flight and starts the next life up to its decoy. */
@@ -53,14 +62,14 @@ export function respawnGrafted(m: ManagedMount): void {
   } finally {
     closeFd(channel)
   }
-  const host = readMounts()
+  const table = mountTable()
+  const host = parseMountinfo(table)
   m.follower = new HostFollower(() => (m.leader?.pid ?? null) as Pid | null, host)
   const { argv, cwd, env } = m.options
   const detach = mountpointsOf(host, device)
-  const launched = launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
+  const launched = Standby.take(m, table) ?? launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
   beginLife(m, launched)
-  prepareRelay(m)
-  m.relay?.scan(device, excluded(m))
+  usableRelay(m).scan(device, excluded(m))
   m.enter('respawning')
   m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
   void bringUp(m, launched)
@@ -109,9 +118,11 @@ export function endGraft(m: ManagedMount): void {
   m.closing = Promise.all([m.closing, graft.relay.stop()])
 }
 
-/** Takes the relay away for good. */
+/** Takes the relay away for good, and all that was prepared for a next life. */
 export function endRelay(m: ManagedMount): void {
   endGraft(m)
+  m.standby?.end()
+  m.standby = null
   const { relay } = m
   m.relay = null
   if (relay) m.closing = Promise.all([m.closing, relay.dispose()])
@@ -145,6 +156,7 @@ export function rejoin(m: ManagedMount): void {
     heal_ms: tenths(performance.now() - graft.since),
     stop_us: stopUs,
   })
+  prepareNextLife(m)
 }
 
 /**

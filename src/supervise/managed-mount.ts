@@ -23,6 +23,7 @@ import type { Life } from './life.js'
 import type { MountOptions } from './options.js'
 import type { Healing } from './relayed.js'
 import type { Seeking } from './seeking.js'
+import type { Standby } from './standby.js'
 import { Timers } from './timers.js'
 import { type MachineEvent, type State, transitions } from './transitions.js'
 import { channelOfDaemon, holderDied, holderReplaced, mountTableChanged } from './watching.js'
@@ -81,6 +82,8 @@ export class ManagedMount {
   holdsBack = false
   /** It waits to be needed, or serves for `graft`. */
   relay: Relay | null = null
+  /** What is to become the next life. */
+  standby: Standby | null = null
   /** Keeps the mount namespace of a grafted life as the host's. */
   follower: HostFollower | null = null
   /** While a grafted life lives. */

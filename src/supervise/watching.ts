@@ -14,10 +14,12 @@ import { likelyMountpoint } from '../preflight/mountpoint.js'
 import { recapture } from './capturing.js'
 import { daemonFamily, Life } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
+import { Standby } from './standby.js'
 
 /** The kernel's mount table has changed. */
 export function mountTableChanged(m: ManagedMount): void {
   void m.follower?.hostChanged()
+  Standby.renew(m)
   if (m.state === 'starting') return lookForMount(m)
   if (m.state === 'leaving' || m.state === 'stopping' || m.state === 'ended') return
   if (m.mount && !m.isMounted()) return m.dispatch('unmounted')
