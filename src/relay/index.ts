@@ -167,9 +167,9 @@ export class Relay {
 
   /**
    * Begins to translate. Both fds are the relay's from now on. Resolves when requests are served, what is pinned having
-   * been found; rejects if it ends before.
+   * been found, to what the daemon answers to a STATFS: 0 or an errno. Rejects if it ends before.
    */
-  async start(options: RelayOptions): Promise<void> {
+  async start(options: RelayOptions): Promise<number> {
     const serving = new Serving()
     this.serving = serving
     this.options = options
@@ -178,8 +178,9 @@ export class Relay {
     this.worker.ref()
     const { socket = -1, pid = 0 } = this.resolver ?? {}
     this.command({ kind: 'start', options, resolver: socket, resolverPid: pid, looker: this.lookerSocket() })
-    const end = await Promise.race([serving.began, serving.ended])
-    if (end) throw end.by === 'error' ? end.error : new Error(`the relay ended before it served: ${end.by}`)
+    const served = await Promise.race([serving.began, serving.ended])
+    if (typeof served === 'number') return served
+    throw served.by === 'error' ? served.error : new Error(`the relay ended before it served: ${served.by}`)
   }
 
   /** Its processes, which are our children. */
@@ -305,7 +306,7 @@ export class Relay {
       case 'ended':
         return this.finish({ by: message.by })
       case 'serving':
-        return this.serving.begin()
+        return this.serving.begin(message.errno)
       case 'done':
         this.answers.get(message.id)?.(message)
         this.answers.delete(message.id)
@@ -392,9 +393,9 @@ export class Relay {
 
 /** One time from `start` to its end. */
 class Serving {
-  begin: () => void = () => {}
+  begin: (errno: number) => void = () => {}
   end: (end: RelayEnd) => void = () => {}
-  readonly began = new Promise<void>((resolve) => {
+  readonly began = new Promise<number>((resolve) => {
     this.begin = resolve
   })
   readonly ended = new Promise<RelayEnd>((resolve) => {

@@ -23,7 +23,8 @@ export type Step = 'plain' | 'purge' | 'probe' | 'use' | 'silence' | 'close-root
 
 /** From the thread. */
 export type Message =
-  | { readonly kind: 'serving' }
+  /** What is pinned has been found; with what the daemon answers to a STATFS, 0 or an errno. */
+  | { readonly kind: 'serving'; readonly errno: number }
   | { readonly kind: 'done'; readonly id: number; readonly result: number; readonly ids?: readonly number[] }
   | { readonly kind: 'clear' }
   | { readonly kind: 'report'; readonly what: string; readonly facts: Record<string, unknown> }

@@ -17,6 +17,7 @@ const PINS_DEADLINE_MS = 2000
 /** How long a heal waits for a moment without requests. */
 const QUIET_DEADLINE_MS = 100
 const CLEAR_MS = 10
+const ROOT_ID = 1
 
 const data = workerData as WorkerData
 const memory: Memory = { generations: [0], hiddenAs: new Map(), leavings: new Map() }
@@ -110,7 +111,7 @@ class Serving {
       isPinning = false
       translator.isReserved = false
       stale.release()
-      tell({ kind: 'serving' })
+      tell({ kind: 'serving', errno: Math.max(0, -translator.daemon.ask('STATFS', ROOT_ID, 0)) })
     }
     const known = this.pins.filter(({ nodeLow, nodeHigh }) => nodeLow !== 0 || nodeHigh !== 0)
     const nodes = known.map(({ nodeLow: low, nodeHigh: high, generation, path, kind }) => ({

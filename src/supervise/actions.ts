@@ -124,10 +124,12 @@ export const actions = {
     const { graft: grafted } = m
     if (!grafted) return
     m.enter('proving')
-    void isWholly(m, decoy).then((isWhole) => {
-      if (!isWhole || m.graft !== grafted || m.state !== 'proving') return
-      ask(m)
+    const isProving = (): boolean => m.graft === grafted && m.state === 'proving'
+    void isWholly(m, decoy).then(async (isWhole) => {
+      if (!isWhole || !isProving()) return
       suspectServer(m, decoy)
+      const answer = await grafted.answered
+      if (answer !== null && isProving()) m.dispatch('answered', { answer })
     })
   },
 

@@ -33,6 +33,8 @@ export interface Graft {
   /** Keeps the daemon's socket from hanging up before the daemon has seen the kernel close the channel. */
   readonly line: Fd
   readonly since: number
+  /** What the daemon has answered through the relay, 0 or an errno; null if the relay has ended before. */
+  readonly answered: Promise<number | null>
 }
 
 /** Has all that can be had ready before the next crash: a pause is made of starting things more than of anything else. */
@@ -68,11 +70,10 @@ export function respawnGrafted(m: ManagedMount): void {
   const { argv, cwd, env } = m.options
   const detach = mountpointsOf(host, device)
   const launched = Standby.take(m, table) ?? launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
+  m.state = 'respawning'
   beginLife(m, launched)
-  usableRelay(m).scan(device, excluded(m))
-  m.enter('respawning')
   m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
-  void bringUp(m, launched)
+  void bringUp(m, launched, () => usableRelay(m).scan(device, excluded(m)))
 }
 
 /** Puts the relay between the kernel and the life. */
@@ -93,9 +94,11 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
   }
   const { relay } = m
   const line = duplicateFd(ours)
-  m.graft = { relay, channel, line, socket, stopUs: exchanged.stopUs, since: performance.now() }
   const { mountpoint, device } = m.mount
-  relay.start({ channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m) }).catch(() => {}) // its end is told by `ended`
+  const answered = relay
+    .start({ channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m) })
+    .catch(() => null) // its end is told by `ended`
+  m.graft = { relay, channel, line, socket, stopUs: exchanged.stopUs, since: performance.now(), answered }
   void relay.ended.then((end) => {
     if (m.graft?.relay !== relay) return
     if (end.by === 'channel')

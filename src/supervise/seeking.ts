@@ -19,8 +19,12 @@ export interface Seeking {
   readonly end: () => void
 }
 
-/** Lets an isolated life begin, and waits for its decoy. */
-export async function bringUp(m: ManagedMount, { pid, isolated, go }: IsolatedLaunched): Promise<void> {
+/** Lets an isolated life begin, and waits for its decoy. @param begun what can be done meanwhile */
+export async function bringUp(
+  m: ManagedMount,
+  { pid, isolated, go }: IsolatedLaunched,
+  begun: () => void,
+): Promise<void> {
   const number = m.number
   try {
     await isolated
@@ -32,8 +36,9 @@ export async function bringUp(m: ManagedMount, { pid, isolated, go }: IsolatedLa
       namespace.close()
     }
     m.seeking = { pid, namespace, signal: over.signal, end }
-    freeWhenStuck(m, m.seeking)
     go()
+    freeWhenStuck(m, m.seeking)
+    begun()
   } catch (error) {
     // One that has ended before tells so itself.
     if (m.number === number && m.life && !hasEnded(error) && !m.life.endsWithin(DYING_MS)) refuse(m, error)
