@@ -36,6 +36,7 @@ export interface Same {
 }
 
 const S_IFMT = 0o170000
+const S_IFDIR = 0o040000
 /** The end of the path of a file that has no name, in the kernel's words. */
 export const DELETED = Buffer.from(' (deleted)')
 const SLASH = 47
@@ -62,7 +63,7 @@ export function findFile(
     // The kernel drops a name also when it was looked up anew as another file; only then the file still has that name.
     if (known?.links === 0) return null
   }
-  const found = findNamed(daemon, names, id, known, evidence, isDeleted)
+  const found = findNamed(daemon, names, id, known, evidence, isDeleted ? 'number or folder' : 'path')
   // A removal that was sent again has been answered, and who waited for that may not have told the kernel's names yet.
   return found ?? (isDeleted ? null : findHidden(daemon, names, id, known))
 }
@@ -78,8 +79,15 @@ export function findCertain(
 ): Same | null {
   const names = isOfNoName(path) ? null : namesBelow(mountpoint, path)
   if (names === null || names.length === 0) return null
-  return findNamed(translator.daemon, names, id, known, evidence, true)
+  return findNamed(translator.daemon, names, id, known, evidence, 'number')
 }
+
+/**
+ * What proves that a file is the same: that the path leads to it, unless its inode number says otherwise; that number alone;
+ * or for a folder also the path, where the number says nothing. A folder that the kernel has removed has no links, so one that
+ * has only lost its name was looked up anew: the path leads to what a call finds by it now.
+ */
+type Proof = 'path' | 'number' | 'number or folder'
 
 /** What has these names, if it is the same file. */
 function findNamed(
@@ -88,14 +96,13 @@ function findNamed(
   id: Id,
   known: Known | null,
   evidence: { matches: number },
-  mustBeCertain: boolean,
+  proof: Proof,
 ): Same | null {
   const found = walk(daemon, names)
   if (!found) return null
   const { at, above } = found
   const isByName = isNamedBy(at.ino, above.at(-1)?.ino ?? ROOT.ino, names.at(-1))
-  if (isSame(at, id, known, isByName, evidence, mustBeCertain))
-    return { low: at.low, high: at.high, above, hidden: null }
+  if (isSame(at, id, known, isByName, evidence, proof)) return { low: at.low, high: at.high, above, hidden: null }
   forgetAll(daemon, [...above, at])
   return null
 }
@@ -119,16 +126,17 @@ function isSame(
   known: Known | null,
   isByName: boolean,
   evidence: { matches: number },
-  mustBeCertain: boolean,
+  proof: Proof,
 ): boolean {
-  if (known === null) return !mustBeCertain
+  if (known === null) return proof === 'path'
   if ((found.mode & S_IFMT) !== (known.mode & S_IFMT)) return false
-  if (isByName || isNumbered(known, id)) return !mustBeCertain
+  if (isByName || isNumbered(known, id))
+    return proof === 'path' || (proof === 'number or folder' && (known.mode & S_IFMT) === S_IFDIR)
   if (known.ino === found.ino) {
     evidence.matches++
     return true
   }
-  return !mustBeCertain && evidence.matches === 0
+  return proof === 'path' && evidence.matches === 0
 }
 
 /** libfuse's name for a file that was unlinked while open: `.fuse_hidden`, its nodeid and a counter, in 8 hex digits each. */

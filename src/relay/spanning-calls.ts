@@ -2,7 +2,7 @@
 // first with those that it found last, to see that nothing comes to lie within itself; if one was found in the earlier life
 // and the same one again in this, under another nodeid, the kernel does not see that they are one, and the daemon is asked
 // for what no daemon is ever asked for (libfuse waits for itself then). Such a rename is told ESTALE, upon which the kernel
-// looks up all its names again and sees it.
+// looks up all its names again and sees it; if it has been told so before, what the kernel would have said by itself.
 // Source: fs/namei.c, lock_rename and retry_estale in do_renameat2.
 import { layout } from '../fuse/layout.js'
 import type { OpcodeName } from '../fuse/opcodes.js'
@@ -13,6 +13,8 @@ import type { Translator } from './translator.js'
 const header = layout('fuse_in_header')
 const NEWDIR = IN_HEADER_SIZE
 const renames = new Set<OpcodeName>(['RENAME', 'RENAME2'])
+const EINVAL = 22
+const ENOTEMPTY = 39
 const ESTALE = 116
 const DELETED = ' (deleted)'
 
@@ -52,25 +54,27 @@ export class SpanningCalls {
     const id = request.readUInt32LE(header.unique.offset)
     const { names } = namesOf(this.translator, opcode, length)
     const [name = '', newName = ''] = names.map((each) => each.toString('latin1'))
-    const refuse = (): void => this.translator.refuse(id, request.readUInt32LE(header.unique.offset + 4), ESTALE)
-    if (from.low === to.low && from.high === to.high) {
-      // The kernel asks nothing where both names are the same file's.
-      if (name === newName) refuse()
-      return name === newName
+    const refuse = (errno: number): true => {
+      const isFirst = stale.memory.retries.mayTell([request])
+      this.translator.refuse(id, request.readUInt32LE(header.unique.offset + 4), isFirst ? ESTALE : errno)
+      return true
     }
+    // The kernel asks nothing where both names are the same file's.
+    if (from.low === to.low && from.high === to.high) return name === newName && refuse(0)
     return stale.pathsOf([from, to], ([source, target]) => {
-      if (source !== undefined && target !== undefined && isWithin(source, name, target, newName)) return refuse()
+      if (source !== undefined && target !== undefined) {
+        if (isWithin(target, source, name)) return void refuse(EINVAL)
+        if (isWithin(source, target, newName)) return void refuse(ENOTEMPTY)
+      }
       this.compared.add(id)
       stale.goOn(request)
     })
   }
 }
 
-/** True if one of the two would come to lie within itself, or is the other. */
-function isWithin(folder: string, name: string, newFolder: string, newName: string): boolean {
-  const [from, to] = [below(folder), below(newFolder)]
-  return `${from}/`.startsWith(`${to}/${newName}/`) || `${to}/`.startsWith(`${from}/${name}/`)
-}
+/** True if the folder is what has this name in the other one, or lies within. */
+const isWithin = (folder: string, other: string, name: string): boolean =>
+  `${below(folder)}/`.startsWith(`${below(other)}/${name}/`)
 
 const below = (path: string): string => {
   const present = path.endsWith(DELETED) ? path.slice(0, -DELETED.length) : path

@@ -7,8 +7,9 @@
 import { layout } from '../fuse/layout.js'
 import { isDots, namesIn } from './directory.js'
 import { findCertain, findFile, forgetAll, isOfNoName, type Known, removeHidden } from './identity.js'
-import { type Leaving, removeLeavings } from './kept-open.js'
+import { removeLeavings } from './kept-open.js'
 import type { DaemonId } from './known-names.js'
+import { Memory } from './memory.js'
 import { isMove, Moves } from './moves.js'
 import type { ResolverLine } from './resolver-line.js'
 import { shapes } from './shapes.js'
@@ -38,19 +39,6 @@ export interface PinnedNode {
   readonly isOpen?: boolean
   /** As the process sees it; for where the resolver can't be had. */
   readonly path: string | null
-}
-
-/** What is kept from life to life. */
-export interface Memory {
-  /** Generations that nodeids of this mount were seen to have, the newest first. */
-  readonly generations: number[]
-  /**
-   * The lower half of the daemon's id, in the life that removed its name, of what the kernel knows by an earlier one: libfuse
-   * has named the hidden file after it. By kernel's id.
-   */
-  readonly hiddenAs: Map<string, number>
-  /** Hidden files that a dead life may have left. By kernel's id. */
-  readonly leavings: Map<string, Leaving>
 }
 
 interface Query {
@@ -119,7 +107,7 @@ export class Stale {
   constructor(
     readonly line: ResolverLine,
     private mountpoint: Buffer,
-    readonly memory: Memory = { generations: [0], hiddenAs: new Map(), leavings: new Map() },
+    readonly memory = new Memory(),
   ) {}
 
   attach(translator: Translator): void {
@@ -412,7 +400,8 @@ export class Stale {
     const generation = query.generations[query.tried - 1] ?? 0
     // The request that waits may itself have been the reason that it is known by now.
     const present = nodes.ofKernel(query.low, query.high)
-    if (present < 0 && nodes.ofDaemon(found.low, found.high) >= 0 && this.isNamedByPath(key)) {
+    const isFolder = known !== null && (known.mode & S_IFMT) === S_IFDIR
+    if (present < 0 && !isFolder && nodes.ofDaemon(found.low, found.high) >= 0 && this.mayBeLookedUpAnew(key)) {
       forgetAll(translator.daemon, [...found.above, found])
       this.lost.set(key, { low: query.low, high: query.high })
       return this.settled(key)
@@ -427,7 +416,7 @@ export class Stale {
     } else forgetAll(translator.daemon, [...found.above, found])
     if (present >= 0) nodes.doubtful[present] = 0
     if (found.hidden) this.hidden.set(key, found.hidden)
-    if (known && (known.mode & S_IFMT) === S_IFDIR) this.folders.set(key, known.mtime)
+    if (isFolder) this.folders.set(key, known.mtime)
     this.settled(key)
   }
 
@@ -462,13 +451,15 @@ export class Stale {
   }
 
   /**
-   * True if nobody who waits for this has it open. A file with several names can have got a new nodeid by one of them, while
-   * the kernel has another still cached with the old one. Both in use would be two files to the kernel, each with bytes and a
-   * size of its own. Whoever is told ESTALE looks all names up again and meets the new one. Source: fs/namei.c, retry_estale.
+   * True if all who wait for this can be told ESTALE: nobody has it open. A file with several names can have got a new nodeid
+   * by one of them, while the kernel has another still cached with the old one. Both in use would be two files to the kernel,
+   * each with bytes and a size of its own. Whoever is told ESTALE looks all names up again and meets the new one. A folder has
+   * no bytes: one that a call has found in an earlier life goes on by its old nodeid.
    */
-  private isNamedByPath(key: string): boolean {
-    const waiting = this.parked.filter((each) => each.key === key)
-    return this.onPinned === undefined && waiting.length > 0 && !waiting.some(({ bytes }) => carriesHandle(bytes))
+  private mayBeLookedUpAnew(key: string): boolean {
+    const waiting = this.parked.filter((each) => each.key === key).map(({ bytes }) => bytes)
+    const areByName = this.onPinned === undefined && waiting.length > 0 && !waiting.some(carriesHandle)
+    return areByName && this.memory.retries.mayTell(waiting)
   }
 
   private fail(key: string, query: Query): void {

@@ -270,7 +270,10 @@ export class Translator implements Late {
     if ((opcode === READDIR || opcode === READDIRPLUS) && handle >= 0 && this.handles.primed[handle] === 0)
       this.reopening.prime(node, handle, view)
     if ((opcode === RELEASE || opcode === RELEASEDIR) && handle >= 0) this.release(shape, handle, node)
-    if (isOntoItself(this, shape.name, length, node)) return this.refuse(low, originalHigh, ESTALE)
+    const { retries } = this.stale.memory
+    if (isOntoItself(this, shape.name, length, node))
+      return this.refuse(low, originalHigh, retries.mayTell([this.wire.request.bytes]) ? ESTALE : 0)
+    retries.passed(inHeader.pid.get(view, 0), opcode)
     const taken = lookUpTaken(this, shape.name, length, node)
     if (resent && settleResent(this, shape, length, node, handle)) {
       if (taken) settleTaken(this, taken, false)

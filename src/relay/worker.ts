@@ -4,11 +4,12 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
+import { Memory } from './memory.js'
 import { type Pin, pinsOf } from './pins.js'
 import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
 import { ResolverLine } from './resolver-line.js'
-import { type Memory, Stale } from './stale.js'
+import { Stale } from './stale.js'
 import { Translator } from './translator.js'
 import { Ended, ends, Wire } from './wire.js'
 
@@ -20,7 +21,7 @@ const CLEAR_MS = 10
 const ROOT_ID = 1
 
 const data = workerData as WorkerData
-const memory: Memory = { generations: [0], hiddenAs: new Map(), leavings: new Map() }
+const memory = new Memory()
 const counters = new Int32Array(data.shared)
 const count = new Uint32Array(data.shared)
 const drained = Buffer.alloc(8)

@@ -8,8 +8,9 @@ import { rawSyscall } from '../../src/native/ffi.js'
 import { setNonblocking } from '../../src/native/files.js'
 import { sendMessage, socketpair } from '../../src/native/socket.js'
 import type { Fd } from '../../src/native/types.js'
+import { Memory } from '../../src/relay/memory.js'
 import { ResolverLine } from '../../src/relay/resolver-line.js'
-import { type Memory, Stale } from '../../src/relay/stale.js'
+import { Stale } from '../../src/relay/stale.js'
 import { Translator } from '../../src/relay/translator.js'
 import { enlarge, Wire } from '../../src/relay/wire.js'
 
@@ -39,12 +40,13 @@ export class Scene {
   private readonly daemon: Fd
   private readonly wire: Wire
   private own = 0n
+  private tid = 0
 
   /**
    * @param resolver the socket on which the resolver is asked; without it there is none
    * @param memory what earlier lives have left
    */
-  constructor(t: Test, resolver = -1, memory: Memory = { generations: [0], hiddenAs: new Map(), leavings: new Map() }) {
+  constructor(t: Test, resolver = -1, memory = new Memory()) {
     const [channel, kernel] = socketpair('seqpacket')
     const [socket, daemon] = socketpair('seqpacket')
     const control = rawSyscall('eventfd2', 0, 0o4000) as Fd
@@ -91,6 +93,11 @@ export class Scene {
     this.own += 2n
   }
 
+  /** Whose requests the next ones are. */
+  from(tid: number): void {
+    this.tid = tid
+  }
+
   /** The kernel asks. */
   ask(opcode: OpcodeName | number, unique: bigint, node: bigint, ...body: Buffer[]): void {
     const bytes = Buffer.concat([Buffer.alloc(40), ...body])
@@ -98,6 +105,7 @@ export class Scene {
     bytes.writeUInt32LE(typeof opcode === 'number' ? opcode : opcodes[opcode].number, 4)
     bytes.writeBigUInt64LE(unique, 8)
     bytes.writeBigUInt64LE(node, 16)
+    bytes.writeUInt32LE(this.tid, 32)
     this.send(this.kernel, bytes)
     this.translator.fromKernel(this.wire.readRequest())
   }

@@ -5,6 +5,7 @@ import { opcodes } from '../../src/fuse/opcodes.js'
 import { closeFd } from '../../src/native/descriptor.js'
 import { openFlags } from '../../src/native/open-flags.js'
 import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
+import { Memory } from '../../src/relay/memory.js'
 import { PIECE } from '../../src/relay/pieces.js'
 import { type Asked, entry, halves, LIFE, name, RESENT, reply, Scene, words } from './scene.js'
 
@@ -118,7 +119,7 @@ t.test('a nodeid is asked for with each generation that this mount’s were seen
 
 t.test('a file is found hidden under the id that it had in the life that removed its name', async (t) => {
   for (const path of ['/mnt/f (deleted)', '/mnt/f']) {
-    const memory = { generations: [0], hiddenAs: new Map<string, number>(), leavings: new Map() }
+    const memory = new Memory()
     const [line, resolver] = socketpair('seqpacket')
     t.teardown(() => [line, resolver].forEach(closeFd))
     const before = new Scene(t, -1, memory)

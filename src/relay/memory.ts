@@ -1,0 +1,16 @@
+// What the relay keeps from life to life of a mount.
+import type { Leaving } from './kept-open.js'
+import { Retries } from './retries.js'
+
+export class Memory {
+  /** Generations that nodeids of this mount were seen to have, the newest first. */
+  readonly generations = [0]
+  /**
+   * The lower half of the daemon's id, in the life that removed its name, of what the kernel knows by an earlier one: libfuse
+   * has named the hidden file after it. By kernel's id.
+   */
+  readonly hiddenAs = new Map<string, number>()
+  /** Hidden files that a dead life may have left. By kernel's id. */
+  readonly leavings = new Map<string, Leaving>()
+  readonly retries = new Retries()
+}

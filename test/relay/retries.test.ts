@@ -1,0 +1,71 @@
+// A call that has found a folder or a file in one life and again in the next carries two nodeids of the kernel's for it.
+import t from 'tap'
+import { opcodes } from '../../src/fuse/opcodes.js'
+import { Memory } from '../../src/relay/memory.js'
+import { withResolver } from './played-resolver.js'
+import { entry, halves, name, words } from './scene.js'
+
+const number = (opcode: keyof typeof opcodes): number => opcodes[opcode].number
+const ESTALE = 116
+const FOLDER = 0o040755
+
+t.test('a rename goes on that knows a folder by the nodeid of an earlier life and by the one of this', async (t) => {
+  for (const [what, ino, cached, isFound] of [
+    ['the inode number tells it', 77n, { ino: 77n, mode: FOLDER, links: 2 }, true],
+    ['the number says nothing, and the path leads to a folder', 9n, { ino: 99n, mode: FOLDER, links: 2 }, true],
+    ['it was removed', 9n, { ino: 99n, mode: FOLDER, links: 0 }, false],
+    ['another one is in its place', 78n, { ino: 77n, mode: FOLDER, links: 2 }, false],
+  ] as const) {
+    const { scene, resolver } = withResolver(t)
+    scene.ask('LOOKUP', 2n, 1n, name('d'))
+    scene.say(2n, 0, entry(5n, { ino, mode: FOLDER }))
+    const anew = scene.told()[0]?.body.readBigUInt64LE(0) ?? 0n
+    scene.asked()
+    scene.ask('RENAME', 4n, 99n, words(anew), name('a'), name('b'))
+    scene.stale.askDelayed()
+    // OPENDIR of the folder in which a hidden name could be, and the folder itself.
+    scene.willSay(-2)
+    if (cached.links > 0) scene.willSay(0, entry(5n, { ino, mode: FOLDER }))
+    t.equal(resolver.answer('/mnt/d (deleted)', cached), 'RESOLVE')
+    resolver.refuse(ESTALE)
+    scene.asked()
+    if (isFound) scene.willFindNone(2)
+    scene.stale.redo()
+    const renames = scene.asked().filter(({ opcode }) => opcode === number('RENAME'))
+    t.match(renames, isFound ? [{ node: 5n, body: Buffer.concat([words(5n), name('a'), name('b')]) }] : [], what)
+    t.match(scene.told(), isFound ? [] : [{ unique: 4n, error: -ESTALE }], what)
+  }
+})
+
+t.test('a call is told once that a file has a new nodeid, and goes on if another death has come between', async (t) => {
+  const memory = new Memory()
+  for (const life of ['first', 'second']) {
+    const { scene, resolver } = withResolver(t, memory)
+    scene.ask('LOOKUP', 2n, 1n, name('f'))
+    scene.say(2n, 0, entry(5n, { ino: 77n }))
+    scene.asked()
+    scene.told()
+    scene.from(1234)
+    scene.ask('OPEN', 4n, 99n, halves(0, 0))
+    scene.stale.askDelayed()
+    scene.willSay(0, entry(5n, { ino: 77n }))
+    if (life === 'first') scene.willForget()
+    resolver.answer('/mnt/f', { ino: 77n })
+    resolver.refuse(ESTALE)
+    scene.asked()
+    scene.stale.redo()
+    const opened = scene.asked().filter(({ opcode }) => opcode === number('OPEN'))
+    t.match(opened, life === 'first' ? [] : [{ node: 5n }], `the ${life} time`)
+    t.match(scene.told(), life === 'first' ? [{ unique: 4n, error: -ESTALE }] : [])
+  }
+})
+
+t.test('a rename to itself is told to look again once, and then that it is done', async (t) => {
+  const { scene } = withResolver(t)
+  scene.from(1234)
+  for (const error of [-ESTALE, 0]) {
+    scene.ask('RENAME', 2n, 1n, words(1n), name('a'), name('a'))
+    t.match(scene.told(), [{ unique: 2n, error }])
+    t.same(scene.asked(), [])
+  }
+})
