@@ -24,6 +24,8 @@ export interface Found {
   readonly ino: bigint
   readonly mode: number
   readonly size: bigint
+  /** Nanoseconds since the epoch. */
+  readonly mtime: bigint
   readonly rdev: number
 }
 
@@ -107,6 +109,7 @@ export class Daemon {
       ino: entry.attr.ino.get(view, at),
       mode: entry.attr.mode.get(view, at),
       size: entry.attr.size.get(view, at),
+      mtime: entry.attr.mtime.get(view, at) * 1_000_000_000n + BigInt(entry.attr.mtimensec.get(view, at)),
       rdev: entry.attr.rdev.get(view, at),
     }
   }

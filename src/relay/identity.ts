@@ -10,6 +10,7 @@ export interface Known {
   readonly mode: number
   readonly ino: bigint
   readonly links: number
+  readonly size: bigint
   /** Nanoseconds since the epoch. */
   readonly mtime: bigint
 }
@@ -63,7 +64,7 @@ export function findFile(
     // The kernel drops a name also when it was looked up anew as another file; only then the file still has that name.
     if (known?.links === 0) return null
   }
-  const found = findNamed(daemon, names, id, known, evidence, isDeleted ? 'number or folder' : 'path')
+  const found = findNamed(daemon, names, id, known, evidence, isDeleted ? 'looks' : 'path')
   // A removal that was sent again has been answered, and who waited for that may not have told the kernel's names yet.
   return found ?? (isDeleted ? null : findHidden(daemon, names, id, known))
 }
@@ -83,11 +84,12 @@ export function findCertain(
 }
 
 /**
- * What proves that a file is the same: that the path leads to it, unless its inode number says otherwise; that number alone;
- * or for a folder also the path, where the number says nothing. A folder that the kernel has removed has no links, so one that
- * has only lost its name was looked up anew: the path leads to what a call finds by it now.
+ * What proves that a file is the same: that the path leads to it, unless its inode number says otherwise; its inode number
+ * alone; or its looks besides the path, where the number says nothing. The last is for what has lost its name and has links
+ * all the same: the kernel has not removed it (then it has none), but looked it up anew or was told to. Another folder in its
+ * place is what a call would find there now; of a file, size and time of change must be the same.
  */
-type Proof = 'path' | 'number' | 'number or folder'
+type Proof = 'path' | 'number' | 'looks'
 
 /** What has these names, if it is the same file. */
 function findNamed(
@@ -130,14 +132,18 @@ function isSame(
 ): boolean {
   if (known === null) return proof === 'path'
   if ((found.mode & S_IFMT) !== (known.mode & S_IFMT)) return false
-  if (isByName || isNumbered(known, id))
-    return proof === 'path' || (proof === 'number or folder' && (known.mode & S_IFMT) === S_IFDIR)
+  if (isByName || isNumbered(known, id)) return proof === 'path' || (proof === 'looks' && looksSame(found, known))
   if (known.ino === found.ino) {
     evidence.matches++
     return true
   }
   return proof === 'path' && evidence.matches === 0
 }
+
+/** A time in whole seconds tells one file from another only now and then. */
+const looksSame = (found: Found, { mode, size, mtime }: Known): boolean =>
+  (mode & S_IFMT) === S_IFDIR || (size === found.size && mtime === found.mtime && mtime % SECOND !== 0n)
+const SECOND = 1_000_000_000n
 
 /** libfuse's name for a file that was unlinked while open: `.fuse_hidden`, its nodeid and a counter, in 8 hex digits each. */
 const HIDDEN = /^\.fuse_hidden([0-9a-f]{8})[0-9a-f]{8}$/
@@ -174,7 +180,7 @@ function findHidden(daemon: Daemon, names: readonly Buffer[], id: Id, known: Kno
 }
 
 /** True if the daemon shows nodeids for inode numbers, or counts its files: then they say nothing of the file. */
-const isNumbered = (known: Known, id: { readonly low: number; readonly high: number }): boolean =>
+export const isNumbered = (known: Known, id: { readonly low: number; readonly high: number }): boolean =>
   known.ino === ((BigInt(id.high) << 32n) | BigInt(id.low)) ||
   (known.ino >= COUNTED_FROM && known.ino - COUNTED_FROM < MOST_COUNTED)
 
@@ -212,7 +218,7 @@ function walk(daemon: Daemon, names: readonly Buffer[]): { at: Found; above: Fou
   }
   return { at, above }
 }
-const ROOT: Found = { low: 1, high: 0, generation: 0, ino: 1n, mode: 0, size: 0n, rdev: 0 }
+const ROOT: Found = { low: 1, high: 0, generation: 0, ino: 1n, mode: 0, size: 0n, mtime: 0n, rdev: 0 }
 
 /** Gives up one lookup of each, the last one first. */
 export function forgetAll(daemon: Daemon, found: readonly DaemonId[]): void {

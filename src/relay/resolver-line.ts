@@ -149,7 +149,7 @@ export class ResolverLine {
     return { high: word(0), low: word(1), generation: word(2) }
   }
 
-  /** Source: statx(2): stx_mask 0, stx_nlink 16, stx_mode 28, stx_ino 32, stx_mtime 112. */
+  /** Source: statx(2): stx_mask 0, stx_nlink 16, stx_mode 28, stx_ino 32, stx_size 40, stx_mtime 112. */
   private known(): Known | null {
     const { view } = this.message
     const at = resolverMessage.statx
@@ -158,6 +158,7 @@ export class ResolverLine {
       links: view.getUint32(at + 16, true),
       mode: view.getUint16(at + 28, true),
       ino: view.getBigUint64(at + 32, true),
+      size: view.getBigUint64(at + 40, true),
       mtime: view.getBigInt64(at + 112, true) * 1_000_000_000n + BigInt(view.getUint32(at + 120, true)),
     }
   }
