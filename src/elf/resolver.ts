@@ -6,6 +6,7 @@
 //   question: | u32 op | 0          | u64 token | argument …                              from 16 on
 //   answer:   | u32 op | i32 result | u64 token | … struct statx at 48 | path at 304 …    cut at 16 where there is no path
 //   of READ:  | u32 op | i32 result | u64 token | the file …
+import { openFlags } from '../native/open-flags.js'
 import { address, at, frame, type Program } from './program.js'
 
 export const resolverQuestions = {
@@ -39,6 +40,11 @@ export const resolverQuestions = {
    * then, and the low half of the result put in its place. What comes back is the whole question.
    */
   PROBE: 10,
+  /**
+   * As PARENT, for what has a name in the folder: the argument is its struct file_handle, and the name after that. -EAGAIN if
+   * the daemon would have to be asked. Source: openat2(2), RESOLVE_CACHED.
+   */
+  CHILD: 11,
 } as const
 
 /** Where the parts of a message lie. */
@@ -59,6 +65,8 @@ const AT_EMPTY_PATH = 0x1000
 const AT_HANDLE_CONNECTABLE = 2
 const FILEID_INO64_GEN = 0x81
 const HANDLE_BYTES = 12
+/** Of struct file_handle, before the words of the file system. */
+const HANDLE_HEAD = 8
 const CHANNEL = 3
 /** The number that each file gets in its turn, so that the name of its link is known beforehand. */
 const TURN = 9
@@ -70,6 +78,8 @@ const MAP_PRIVATE_ANONYMOUS = 0x22
 const AT_FDCWD = -100
 const O_CLOEXEC = 0o2000000
 const O_PATH = 0o10000000
+const RESOLVE_CACHED = 0x20
+const OPEN_HOW_SIZE = 24
 const MNT_EXPIRE = 4
 /** AT_EMPTY_PATH | AT_STATX_DONT_SYNC: what the kernel has cached, without asking the daemon. */
 const AS_CACHED = 0x1000 | 0x4000
@@ -112,6 +122,7 @@ export const resolver: Program = {
     ['if', 'op', '==', resolverQuestions.PARENT, 'parent'],
     ['if', 'op', '==', resolverQuestions.USE, 'use'],
     ['if', 'op', '==', resolverQuestions.PROBE, 'probe'],
+    ['if', 'op', '==', resolverQuestions.CHILD, 'child'],
     ['move', 'fd', -ENOSYS],
     ['goto', 'answer'],
 
@@ -199,6 +210,23 @@ export const resolver: Program = {
     ['load', 'op', 4, at('cursor', 16 + HANDLE_BYTES)],
     ['store', 4, at('cursor', 16), 'op'],
     ['goto', 'resolve'],
+
+    ['label', 'child'],
+    ['call', 'open_by_handle_at', 'root', 'cursor', O_PATH | O_CLOEXEC],
+    ['move', 'fd', 'result'],
+    ['if', 'fd', '<', 0, 'answer'],
+    ['move', 'op', 'cursor'],
+    ['add', 'op', HANDLE_HEAD + HANDLE_BYTES],
+    ['call', 'openat2', 'fd', 'op', address('cached'), OPEN_HOW_SIZE],
+    ['move', 'op', 'result'],
+    ['call', 'close', 'fd'],
+    ['move', 'fd', 'op'],
+    ['if', 'fd', '<', 0, 'answer'],
+    ['store', 4, at('cursor'), statx - argument - HANDLE_HEAD],
+    ['call', 'name_to_handle_at', 'fd', address('nothing'), 'cursor', frame(0), AT_EMPTY_PATH],
+    ['call', 'dup3', 'fd', TURN, O_CLOEXEC],
+    ['call', 'close', 'fd'],
+    ['goto', 'describe'],
 
     ['label', 'purge'],
     ['call', 'fspick', AT_FDCWD, 'cursor', FSPICK_CLOEXEC],
@@ -307,6 +335,8 @@ export const resolver: Program = {
 
     ['label', 'link'],
     ['data', Buffer.from(`/proc/self/fd/${TURN}\0`)],
+    ['label', 'cached'],
+    ['data', openHow(O_PATH | openFlags.O_NOFOLLOW | O_CLOEXEC, RESOLVE_CACHED)],
     ['label', 'dot'],
     ['data', Buffer.from('.\0')],
     ['label', 'above'],
@@ -316,4 +346,9 @@ export const resolver: Program = {
     ['label', 'name'],
     ['data', Buffer.from('keepmount-path\0')],
   ],
+}
+
+/** struct open_how. */
+function openHow(flags: number, resolve: number): Buffer {
+  return Buffer.from(BigUint64Array.of(BigInt(flags), 0n, BigInt(resolve)).buffer)
 }

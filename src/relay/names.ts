@@ -6,13 +6,12 @@ import { layout } from '../fuse/layout.js'
 import { type OpcodeName, opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
 import type { Found } from './daemon.js'
+import { isExchange } from './exchanges.js'
 import { type DaemonId, KnownNames, namesTaken } from './known-names.js'
 import type { Translator } from './translator.js'
 
 const header = layout('fuse_in_header')
 const setxattrIn = layout('fuse_setxattr_in')
-const rename2In = layout('fuse_rename2_in')
-const RENAME_EXCHANGE = 2
 
 /** The names that a request takes away or moves. */
 export interface Taken {
@@ -34,7 +33,7 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
   const { nodes, daemon, stale, wire, known, keptOpen } = translator
   const { names } = namesOf(translator, opcode, length)
   const { view } = wire.request
-  const areExchanged = opcode === 'RENAME2' && (rename2In.flags.get(view, IN_HEADER_SIZE) & RENAME_EXCHANGE) !== 0
+  const areExchanged = isExchange(view)
   const found: Found[] = []
   const keys: number[] = []
   let unnamed: DaemonId | undefined

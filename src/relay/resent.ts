@@ -10,6 +10,7 @@ import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { openFlags } from '../native/open-flags.js'
 import type { Found } from './daemon.js'
 import { namesIn } from './directory.js'
+import { isExchange } from './exchanges.js'
 import { namesOf } from './names.js'
 import type { Shape } from './shapes.js'
 import type { Translator } from './translator.js'
@@ -17,7 +18,6 @@ import type { Translator } from './translator.js'
 const header = layout('fuse_in_header')
 const outHeader = layout('fuse_out_header')
 const mknodIn = layout('fuse_mknod_in')
-const rename2In = layout('fuse_rename2_in')
 const writeIn = layout('fuse_write_in')
 const entryOut = layout('fuse_entry_out')
 const ioctlIn = layout('fuse_ioctl_in')
@@ -32,7 +32,6 @@ const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
 const S_IFREG = 0o100000
 const S_IFLNK = 0o120000
-const RENAME_EXCHANGE = 2
 
 /** A resent request: all of it already in the daemon's terms. */
 interface Resent {
@@ -136,9 +135,10 @@ export function settleResent(
     report()
     return refuse(EIO)
   }
-  if (shape.name === 'RENAME2' && rename2In.flags.get(view, IN_HEADER_SIZE) & RENAME_EXCHANGE) {
-    report()
-    return refuse(EIO)
+  if (isExchange(view)) {
+    const outcome = exchanged(resent(translator, shape, length, node, handle), low)
+    if (outcome === 'unknown') report()
+    if (outcome !== 'not done') return refuse(outcome === 'done' ? 0 : EIO)
   }
   if (shape.name === 'CREATE') return createOnce(translator, length, node, low, high)
   const row = rows[shape.name]
@@ -302,6 +302,18 @@ function moved(request: Resent): Verdict {
   if (!target) return 'as the daemon says'
   forget(request, target)
   return 'done'
+}
+
+/** Whether an exchange was done. */
+function exchanged(request: Resent, id: number): 'done' | 'not done' | 'unknown' {
+  const { low, high, names } = request
+  const folders = [
+    { low, high },
+    { low: word(request, 0), high: word(request, 4) },
+  ]
+  const found = folders.map((folder, i) => lookup(request, folder.low, folder.high, names[i]))
+  for (const each of found) if (each) forget(request, each)
+  return request.translator.exchanges.outcome(id, found)
 }
 
 function lookup({ translator }: Resent, low: number, high: number, name: Buffer | undefined): Found | null {

@@ -59,18 +59,23 @@ export class ResolverLine {
     return this.byHandle(resolverQuestions.RESOLVE, low, high, generation, take)
   }
 
-  private byHandle(op: number, low: number, high: number, generation: number, take: Take): boolean {
+  private byHandle(op: number, low: number, high: number, generation: number, take: Take, ...rest: Buffer[]): boolean {
     if (this.fd < 0) return false
     const handle = Buffer.alloc(8 + HANDLE_BYTES)
     for (const [i, word] of [HANDLE_BYTES, FILEID_INO64_GEN, high, low, generation].entries())
       handle.writeUInt32LE(word, 4 * i)
-    this.question(op, handle, take)
+    this.question(op, Buffer.concat([handle, ...rest]), take)
     return true
   }
 
   /** The same for the folder above a folder, with its handle. */
   parentOf(low: number, high: number, generation: number, take: Take): boolean {
     return this.byHandle(resolverQuestions.PARENT, low, high, generation, take)
+  }
+
+  /** The same for what has this name in a folder, with its handle: if the kernel has it cached, and without a look-up. */
+  childOf(low: number, high: number, generation: number, name: Buffer, take: Take): boolean {
+    return this.byHandle(resolverQuestions.CHILD, low, high, generation, take, terminated(name))
   }
 
   purge(mountpoint: Buffer, take: Take): void {

@@ -11,7 +11,7 @@ import { removeLeavings } from './kept-open.js'
 import type { DaemonId } from './known-names.js'
 import { Memory } from './memory.js'
 import { isMove, Moves } from './moves.js'
-import type { ResolverLine } from './resolver-line.js'
+import type { Answer, ResolverLine } from './resolver-line.js'
 import { shapes } from './shapes.js'
 import type { Translator } from './translator.js'
 
@@ -205,22 +205,51 @@ export class Stale {
     if (!this.line.isOpen) return false
     const paths = new Array<string | undefined>(nodes.length).fill(undefined)
     let left = nodes.length
-    for (const [i, { low, high }] of nodes.entries()) {
-      const generations = [...this.memory.generations]
-      const next = (): void => {
-        const generation = generations.shift()
-        const asked =
-          generation !== undefined &&
-          this.line.resolve(low, high, generation, (answer) => {
-            if (answer === null || answer.result < 0) return next()
-            paths[i] = answer.path.toString('latin1')
-            if (--left === 0) take(paths)
-          })
-        if (!asked && --left === 0) take(paths)
-      }
-      next()
-    }
+    for (const [i, { low, high }] of nodes.entries())
+      this.withGeneration(
+        (generation, took) => this.line.resolve(low, high, generation, took),
+        (answer) => {
+          paths[i] = answer?.path.toString('latin1')
+          if (--left === 0) take(paths)
+        },
+      )
     return true
+  }
+
+  /**
+   * Asks what the kernel has cached of a name in a folder. Nothing else that was sent again is settled meanwhile.
+   * @param place what no other question is called
+   */
+  askWhileMoving(
+    place: string,
+    low: number,
+    high: number,
+    name: Buffer,
+    take: (known: Known | null, handle: DaemonId) => void,
+  ): void {
+    this.asking.set(place, { low, high, generations: [], tried: 0, missedAt: -1, path: null })
+    this.withGeneration(
+      (generation, took) => this.line.childOf(low, high, generation, name, took),
+      (answer) => {
+        this.asking.delete(place)
+        take(answer?.known ?? null, answer?.handle ?? { low: 0, high: 0 })
+      },
+    )
+  }
+
+  /** Asks about a nodeid with each generation that it may have, until there is an answer; null if there is none. */
+  private withGeneration(
+    ask: (generation: number, took: (answer: Answer | null) => void) => boolean,
+    take: (answer: Answer | null) => void,
+  ): void {
+    const generations = [...this.memory.generations]
+    const next = (): void => {
+      const generation = generations.shift()
+      if (generation === undefined) return take(null)
+      const isAsked = ask(generation, (answer) => (answer !== null && answer.result >= 0 ? take(answer) : next()))
+      if (!isAsked) take(null)
+    }
+    next()
   }
 
   /** Lets a request go on that had been taken aside. */

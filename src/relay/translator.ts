@@ -11,6 +11,7 @@ import { openFlags } from '../native/open-flags.js'
 import { Answers } from './answers.js'
 import { Daemon } from './daemon.js'
 import { isDots } from './directory.js'
+import { Exchanges } from './exchanges.js'
 import { forget, forgetMany } from './forgetting.js'
 import { Handles } from './handles.js'
 import { interrupt } from './interrupts.js'
@@ -86,6 +87,7 @@ export class Translator implements Late {
   private readonly short = allocate(OUT_HEADER_SIZE + layout('fuse_open_out').$size)
   readonly answers = new Answers(this)
   readonly spanning = new SpanningCalls(this)
+  readonly exchanges = new Exchanges(this)
   readonly pieces = new Pieces(this)
   readonly known = new KnownNames()
   readonly keptOpen: KeptOpen
@@ -133,6 +135,7 @@ export class Translator implements Late {
       if (this.isReserved && !this.stale.isMoving && !this.isSearch(opcode, length))
         return this.stale.park(this.wire.request.bytes, length)
       if (this.spanning.takeAside(shape.name, tid, resent, length)) return
+      if (resent && this.exchanges.takeAside(shape.name, length)) return
     }
 
     // First all ids are looked for, and only then the request is changed: a parked one has to stay as it was.

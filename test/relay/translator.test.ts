@@ -360,7 +360,6 @@ t.test('a resent request is settled as if done once', async (t) => {
     ['RENAME done', 'RENAME', [words(1n), name('a'), name('b')], [-ENOENT, none, file], 0],
     ['RENAME of nothing', 'RENAME', [words(1n), name('a'), name('b')], [-ENOENT, none, none], -ENOENT],
     ['RENAME that failed', 'RENAME2', [words(1n), halves(1, 0), name('a'), name('b')], [-EEXIST, file], -EEXIST],
-    ['EXCHANGE', 'RENAME2', [words(1n), halves(2, 0), name('a'), name('b')], [], -EIO],
     ['SYMLINK done', 'SYMLINK', [name('l'), name('to')], [-EEXIST, symlink, Buffer.from('to'), 'forgets', symlink], 0],
     ['SYMLINK to elsewhere', 'SYMLINK', [name('l'), name('to')], [-EEXIST, symlink, Buffer.from('x')], -EEXIST],
     ['SETXATTR done', 'SETXATTR', [set, name('user.a'), Buffer.from('v')], [-EEXIST, Buffer.from('v')], 0],
