@@ -313,6 +313,8 @@ export class Relay {
         return
       case 'clear':
         return this.whenClear()
+      case 'call':
+        return this.help()
       case 'report':
         for (const listener of this.listeners) listener(message.what, message.facts)
         return

@@ -12,5 +12,7 @@ export class Memory {
   readonly hiddenAs = new Map<string, number>()
   /** Hidden files that a dead life may have left. By kernel's id. */
   readonly leavings = new Map<string, Leaving>()
+  /** The times of files whose names were under way, for the daemon: struct fuse_setattr_in. By kernel's id. */
+  readonly times = new Map<string, Buffer>()
   readonly retries = new Retries()
 }

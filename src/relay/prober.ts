@@ -1,7 +1,8 @@
 // Which nodeids the kernel holds, asked of the kernel itself: a notification about a nodeid that it does not hold fails with
 // ENOENT, whatever its generation. Another process writes them, since the kernel lets wait who asks for an inode that it
 // is just dropping, and that may need the relay. When it says that it holds none, the FORGET of the one that it may have
-// held before is in the channel already. Source: fs/fuse/inode.c, fuse_reverse_inval_inode; fs/inode.c, evict.
+// held before is in the channel already. The same process waits for the lock of a folder.
+// Source: fs/fuse/inode.c, fuse_reverse_inval_inode; fs/inode.c, evict; fs/fuse/dir.c, fuse_reverse_inval_entry.
 import { PROBE_SIZE, resolverMessage, resolverQuestions } from '../elf/resolver.js'
 import { layout } from '../fuse/layout.js'
 import { notification } from '../fuse/message.js'
@@ -21,6 +22,9 @@ const body = Buffer.alloc(inval.$size)
 // From -1 on: nothing cached is dropped but the attributes.
 body.writeBigInt64LE(-1n, inval.off.offset)
 const message = notification('FUSE_NOTIFY_INVAL_INODE', body)
+/** About a name that is never in the cache: only the folder's lock is taken. */
+const unlocking = Buffer.concat([Buffer.alloc(layout('fuse_notify_inval_entry_out').$size), Buffer.from('.\0')])
+unlocking.writeUInt32LE(1, layout('fuse_notify_inval_entry_out').namelen.offset)
 const INO = message.length - inval.$size + inval.ino.offset
 
 /** For each id whether the kernel holds it; null if that can't be told. */
@@ -31,6 +35,8 @@ interface Question {
   readonly ids: readonly number[]
   readonly held: boolean[]
   readonly take: Take
+  /** A notification instead, whose writing is all that is waited for. */
+  readonly notification?: Buffer
 }
 
 export class Prober {
@@ -58,6 +64,17 @@ export class Prober {
     if (this.questions.length === 1) this.send()
   }
 
+  /** Waits until nobody changes names in a folder; at once if the kernel does not hold it, or nobody can be asked. */
+  whenFree(low: number, high: number, done: () => void): void {
+    if (this.fd < 0) return done()
+    const about = Buffer.from(unlocking)
+    about.writeUInt32LE(low, 0)
+    about.writeUInt32LE(high, 4)
+    const each = notification('FUSE_NOTIFY_INVAL_ENTRY', about)
+    this.questions.push({ ids: [], held: [], take: done, notification: each })
+    if (this.questions.length === 1) this.send()
+  }
+
   /** Takes up one answer, when the socket is readable. */
   receive(): void {
     const { address, bytes, view } = this.block
@@ -66,7 +83,8 @@ export class Prober {
     const [question] = this.questions
     if (size < argument || !question) return this.close()
     if (view.getUint32(token, true) !== this.counter) return
-    for (let at = argument; at < size; at += PROBE_SIZE) question.held.push(view.getInt32(at, true) !== -ENOENT)
+    if (!question.notification)
+      for (let at = argument; at < size; at += PROBE_SIZE) question.held.push(view.getInt32(at, true) !== -ENOENT)
     if (question.held.length * 2 < question.ids.length) return this.send()
     this.questions.shift()
     if (this.questions.length > 0) this.send()
@@ -82,17 +100,18 @@ export class Prober {
   /** The next part of the first question. */
   private send(): void {
     const { bytes, view, address } = this.block
-    const [{ ids, held } = { ids: [], held: [] }] = this.questions
+    const [{ ids, held, notification: single } = { ids: [], held: [] }] = this.questions
+    view.setUint32(token, ++this.counter, true)
+    view.setUint32(op, single ? resolverQuestions.NOTIFY : resolverQuestions.PROBE, true)
+    single?.copy(bytes, argument)
     const first = held.length
     const count = Math.min(MOST_AT_ONCE, ids.length / 2 - first)
-    view.setUint32(op, resolverQuestions.PROBE, true)
-    view.setUint32(token, ++this.counter, true)
     for (let i = first, at = argument; i < first + count; i++, at += PROBE_SIZE) {
       message.copy(bytes, at)
       view.setUint32(at + INO, ids[2 * i] ?? 0, true)
       view.setUint32(at + INO + 4, ids[2 * i + 1] ?? 0, true)
     }
-    const size = argument + count * PROBE_SIZE
+    const size = argument + (single?.length ?? count * PROBE_SIZE)
     if (rawSyscall('sendto', this.fd, address, size, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0) < 0) this.close()
   }
 }

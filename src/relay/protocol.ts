@@ -27,6 +27,8 @@ export type Message =
   | { readonly kind: 'serving'; readonly errno: number }
   | { readonly kind: 'done'; readonly id: number; readonly result: number; readonly ids?: readonly number[] }
   | { readonly kind: 'clear' }
+  /** `helpers` are wanted. */
+  | { readonly kind: 'call' }
   | { readonly kind: 'report'; readonly what: string; readonly facts: Record<string, unknown> }
   | { readonly kind: 'notify'; readonly bytes: Uint8Array }
   | { readonly kind: 'ended'; readonly by: 'daemon' | 'channel' | 'stopped' }

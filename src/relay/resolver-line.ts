@@ -22,6 +22,8 @@ export interface Answer {
   readonly path: Buffer
   /** What the kernel has cached of the file. */
   readonly known: Known | null
+  /** The same, whole: a struct statx. Empty if there is none. */
+  readonly statx: Buffer
   /** The nodeid that it is about, where it was asked for the folder above. */
   readonly handle: NodeHandle
 }
@@ -122,6 +124,7 @@ export class ResolverLine {
       result: view.getInt32(resolverMessage.result, true),
       path,
       known: hasPath ? this.known() : null,
+      statx: hasPath ? Buffer.from(bytes.subarray(resolverMessage.statx, resolverMessage.path)) : Buffer.alloc(0),
       handle: this.handle(),
     })
     for (let next = this.queue.shift(); next; next = this.queue.shift()) {

@@ -11,6 +11,7 @@ import { removeLeavings } from './kept-open.js'
 import type { DaemonId } from './known-names.js'
 import { Memory } from './memory.js'
 import { isMove, Moves } from './moves.js'
+import { NamesUnderWay } from './names-under-way.js'
 import type { Answer, ResolverLine } from './resolver-line.js'
 import { shapes } from './shapes.js'
 import type { Translator } from './translator.js'
@@ -51,6 +52,14 @@ interface Query {
   isCounted?: boolean
   /** How many moves were settled when it was not found. */
   missedAt: number
+  /**
+   * Its name is waited for, see names-under-way.ts: while nobody else goes on, then while all others do; and it has been.
+   */
+  awaited?: 'alone' | 'among others' | 'over'
+  /** True if the wait came to its end while it was asked for. */
+  isLate?: boolean
+  /** Nobody can use it by now: it need not be told if it is not there. */
+  isOptional?: true
   /** Where it is known without the resolver. */
   readonly path: Buffer | null
 }
@@ -103,12 +112,15 @@ export class Stale {
   private isOpening = false
   private onPinned: (() => void) | undefined
   private readonly evidence = { matches: 0 }
+  readonly underWay: NamesUnderWay
 
   constructor(
     readonly line: ResolverLine,
     private mountpoint: Buffer,
     readonly memory = new Memory(),
-  ) {}
+  ) {
+    this.underWay = new NamesUnderWay(line, memory.times, () => this.translator?.surroundings.callHelpers())
+  }
 
   attach(translator: Translator): void {
     this.translator = translator
@@ -120,7 +132,7 @@ export class Stale {
 
   /** Nodeids of earlier lives that nobody has found out yet. */
   get unresolved(): number {
-    return this.asking.size + this.again.size + this.lost.size
+    return this.asking.size + this.again.size + this.underWay.size + this.lost.size
   }
 
   get hasReady(): boolean {
@@ -145,6 +157,19 @@ export class Stale {
       const key = keyOf(folder.low, folder.high)
       if ((folder.low === 1 && folder.high === 0) || queries.has(key)) continue
       queries.set(key, { ...folder, generations: [...generations], tried: 0, missedAt: -1, path: null })
+    }
+    for (const key of this.memory.times.keys()) {
+      const [high = 0, low = 0] = key.split(':').map(Number)
+      if (!queries.has(key))
+        queries.set(key, {
+          low,
+          high,
+          generations: [...generations],
+          tried: 0,
+          missedAt: -1,
+          path: null,
+          isOptional: true,
+        })
     }
     this.pins = queries
     this.line.open(this.mountpoint, (answer) => {
@@ -187,14 +212,25 @@ export class Stale {
     const key = keyOf(low, high)
     this.metAt = performance.now()
     if (this.lost.has(key)) return false
-    this.parked.push({ bytes: Buffer.from(bytes.subarray(0, length)), key })
+    const request = Buffer.from(bytes.subarray(0, length))
+    if (this.answerTimes(key, request)) return true
+    this.parked.push({ bytes: request, key })
     if (this.asking.has(key) || this.again.has(key)) return true
+    if (this.underWay.has(key)) {
+      this.underWay.waitedForBy(key, request)
+      return true
+    }
     const query = { low, high, generations: [...this.memory.generations], tried: 0, missedAt: -1, path: null }
+    this.askInPeace(key, query)
+    return true
+  }
+
+  /** A path is only worth something while nothing is renamed: until it is found, no other request goes on. */
+  private askInPeace(key: string, query: Query): void {
+    query.tried = 0
     this.asking.set(key, query)
-    // A path is only worth something while nothing is renamed: until it is found, no other request goes on.
     if (this.translator) this.translator.isReserved = true
     this.delayed.push(() => this.ask(key, query))
-    return true
   }
 
   /**
@@ -259,7 +295,10 @@ export class Stale {
 
   /** Keeps a request until the reservation ends. */
   park(bytes: Uint8Array, length: number): void {
-    this.parked.push({ bytes: Buffer.from(bytes.subarray(0, length)), key: null })
+    const request = Buffer.from(bytes.subarray(0, length))
+    if (this.underWay.size > 0 && this.answerTimes(keyAt(request, header.nodeid.offset), request)) return
+    this.parked.push({ bytes: request, key: null })
+    if (this.underWay.size > 0) this.lookAgain()
   }
 
   /** Ends the wait of a request that is interrupted. False if it is not here. */
@@ -314,6 +353,7 @@ export class Stale {
     this.metAt = performance.now()
     if (this.memory.hiddenAs.size > 0) this.memory.hiddenAs.delete(keyOf(low, high))
     if (this.lost.size > 0) this.lost.delete(keyOf(low, high))
+    if (this.underWay.size > 0) this.forgetUnderWay(keyOf(low, high))
   }
 
   /** The kernel forgot lookups of a nodeid; if it holds it no more, what was hidden for its sake goes. @throws Ended */
@@ -376,7 +416,7 @@ export class Stale {
     const generation = query.generations[query.tried++]
     if (generation === undefined || !this.line.isOpen) return this.fail(key, query)
     const asked = this.line.resolve(query.low, query.high, generation, (answer) => {
-      if (answer !== null && answer.result >= 0) this.found(key, query, answer.path, answer.known)
+      if (answer !== null && answer.result >= 0) this.found(key, query, answer.path, answer.known, answer.statx)
       else if (answer === null && query.path !== null) this.found(key, query, query.path, null)
       else this.ask(key, query)
     })
@@ -404,7 +444,7 @@ export class Stale {
     query.generations.push(...Array.from({ length: most }, (_, i) => i).filter(fresh))
   }
 
-  private found(key: string, query: Query, path: Buffer, known: Known | null): void {
+  private found(key: string, query: Query, path: Buffer, known: Known | null, statx?: Buffer): void {
     const { translator } = this
     if (!translator) return
     const { nodes } = translator
@@ -425,6 +465,7 @@ export class Stale {
       query.missedAt = this.movesSettled
       return this.askAgain(key, query)
     }
+    if (!found && statx && known && !isOfNoName(path) && this.awaitName(key, query, statx)) return
     if (!found) return this.fail(key, query)
     const generation = query.generations[query.tried - 1] ?? 0
     // The request that waits may itself have been the reason that it is known by now.
@@ -444,6 +485,8 @@ export class Stale {
       this.above.set(key, [...(this.above.get(key) ?? []), ...found.above])
     } else forgetAll(translator.daemon, [...found.above, found])
     if (present >= 0) nodes.doubtful[present] = 0
+    this.asking.delete(waitFor(key))
+    this.underWay.found(key, translator.daemon, found)
     if (found.hidden) this.hidden.set(key, found.hidden)
     if (isFolder) this.folders.set(key, known.mtime)
     this.settled(key)
@@ -473,6 +516,76 @@ export class Stale {
     if (asked) this.asking.set(place, { low, high, generations: [generation], tried: 1, missedAt: -1, path: null })
   }
 
+  /**
+   * Nothing is there by its path: it is asked for again when whoever may be renaming it has done so. Until then nobody else goes
+   * on, since it would be looked up as another file by its new name, unless that may keep the one who renames from going on.
+   * @returns false if it was waited for
+   */
+  private awaitName(key: string, query: Query, statx: Buffer): boolean {
+    if (query.isLate) {
+      query.isLate = false
+      query.tried = 0
+      this.ask(key, query)
+      return true
+    }
+    if (query.awaited === 'over') return false
+    if (query.awaited === undefined) {
+      query.awaited = 'alone'
+      const generation = query.generations[query.tried - 1] ?? 0
+      this.underWay.await(key, { low: query.low, high: query.high, generation }, statx, {
+        parked: () => this.parked.map(({ bytes }) => bytes),
+        isBlocked: () => this.awaitAmongOthers(key, query),
+        again: () => {
+          query.awaited = 'over'
+          query.isLate = this.asking.has(key)
+          if (!query.isLate) this.askInPeace(key, query)
+          this.asking.delete(waitFor(key))
+        },
+      })
+      this.parked = this.parked.filter(
+        ({ bytes }) => keyAt(bytes, header.nodeid.offset) !== key || !this.answerTimes(key, bytes),
+      )
+      if (this.underWay.has(key)) this.asking.set(waitFor(key), query)
+      this.asking.delete(key)
+    } else {
+      this.asking.delete(key)
+      this.awaitAmongOthers(key, query)
+    }
+    return true
+  }
+
+  private awaitAmongOthers(key: string, query: Query): void {
+    query.awaited = 'among others'
+    this.asking.delete(waitFor(key))
+    if (this.asking.size === 0) this.proceed()
+  }
+
+  /** The kernel holds it no more: nobody waits for it. */
+  private forgetUnderWay(key: string): void {
+    for (const place of [key, waitFor(key)]) {
+      const query = this.asking.get(place)
+      if (query) query.isOptional = true
+    }
+    this.underWay.forget(key)
+    if (this.asking.delete(waitFor(key)) && this.asking.size === 0) this.proceed()
+  }
+
+  /** Somebody else has come, maybe the one who has renamed what is waited for: its name is looked for again. */
+  private lookAgain(): void {
+    for (const [place, query] of this.asking) {
+      const key = keyOf(query.low, query.high)
+      if (place !== waitFor(key) || this.asking.has(key)) continue
+      this.askInPeace(key, query)
+    }
+  }
+
+  /** Answers a request that brings the times of what is awaited. False if it is not such a one. */
+  private answerTimes(key: string, request: Buffer): boolean {
+    const answer = this.underWay.answerTo(key, request)
+    if (answer) this.translator?.wire.give(answer)
+    return answer !== null
+  }
+
   private askAgain(key: string, query: Query): void {
     this.again.set(key, query)
     this.asking.delete(key)
@@ -499,7 +612,9 @@ export class Stale {
       return this.settled(key)
     }
     this.lost.set(key, { low: query.low, high: query.high })
-    this.translator?.surroundings.report('a file of an earlier life is gone', { nodeid: key })
+    this.underWay.forget(key)
+    this.asking.delete(waitFor(key))
+    if (!query.isOptional) this.translator?.surroundings.report('a file of an earlier life is gone', { nodeid: key })
     this.settled(key)
   }
 
@@ -562,7 +677,8 @@ export class Stale {
       for (const at of [header.nodeid.offset, ...shape.nodes]) {
         const [low, high] = [bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4)]
         const key = keyOf(low, high)
-        if (this.lost.has(key) || (this.translator && this.translator.nodes.ofKernel(low, high) >= 0)) continue
+        const isKnown = this.translator !== undefined && this.translator.nodes.ofKernel(low, high) >= 0
+        if (isKnown || this.lost.has(key) || this.underWay.has(key)) continue
         queries.set(key, { low, high, generations: [...this.memory.generations], tried: 0, missedAt: -1, path: null })
       }
     }
@@ -599,3 +715,5 @@ function carriesHandle(bytes: Buffer): boolean {
 }
 
 const keyOf = (low: number, high: number): string => `${high}:${low}`
+const waitFor = (key: string): string => `under way ${key}`
+const keyAt = (request: Buffer, at: number): string => keyOf(request.readUInt32LE(at), request.readUInt32LE(at + 4))

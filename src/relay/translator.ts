@@ -69,6 +69,8 @@ export interface Surroundings {
   /** A notification of the daemon's, translated: writing it may wait, so another process does. */
   readonly notify: (message: Buffer) => void
   readonly isStopped: () => boolean
+  /** Asks for the processes that help; they are told of when they are there. */
+  readonly callHelpers: () => void
 }
 
 export class Translator implements Late {

@@ -92,6 +92,7 @@ class Serving {
     this.translator = new Translator(this.wire, this.stale, life, {
       isStopped,
       notify: (bytes) => tell({ kind: 'notify', bytes }),
+      callHelpers: () => tell({ kind: 'call' }),
       report: (what, facts = {}) => {
         const key = `${what} ${JSON.stringify(facts)}`
         if (reported.has(key) || reported.size > 1000) return
@@ -280,6 +281,7 @@ class Serving {
     this.purger.free()
     this.purger = new ResolverLine(purger)
     this.translator.plainIds.prober = this.prober
+    this.stale.underWay.helpedBy(this.prober)
   }
 
   /** What an earlier life gave out and the kernel has dropped without our knowing: before we knew of it, or what it is. */

@@ -35,6 +35,8 @@ export class Scene {
   readonly translator: Translator
   readonly stale: Stale
   readonly reports: string[] = []
+  /** How often helpers were called for. */
+  calls = 0
   readonly notifications: Buffer[] = []
   private readonly kernel: Fd
   private readonly daemon: Fd
@@ -61,6 +63,7 @@ export class Scene {
       isStopped: () => false,
       report: (what) => this.reports.push(what),
       notify: (message) => this.notifications.push(message),
+      callHelpers: () => this.calls++,
     })
     this.stale.attach(this.translator)
     this.translator.spanning.end()
