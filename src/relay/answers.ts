@@ -90,7 +90,8 @@ export class Answers {
     this.answered.node = node
     this.answered.isDirectory = shape.isDirectory
     const [uniqueLow, uniqueHigh] = [outHeader.unique.low(view, 0), outHeader.unique.high(view, 0)]
-    if (pending.resent[slot] && stale.keepBack(wire.reply.bytes.subarray(0, length), uniqueLow, uniqueHigh)) return
+    if (pending.resent[slot] && stale.moves.keepBack(wire.reply.bytes.subarray(0, length), uniqueLow, uniqueHigh))
+      return
     wire.later('channel', length)
   }
 

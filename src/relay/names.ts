@@ -52,7 +52,7 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
     }
     // The first name of two is only moved.
     if (i < names.length - 1 || areExchanged) continue
-    stale.unnamed(id.low, id.high)
+    stale.belongings.unnamed(translator, id)
     keptOpen.keep(daemon, nodes, id, i === 0 ? node : nodes.ofDaemon(low, high))
     unnamed = id
   }

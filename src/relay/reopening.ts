@@ -80,7 +80,7 @@ export class Reopening {
   /** True if the folder has been changed since the kernel last looked at it in an earlier life. @throws Ended */
   private hasChanged(node: number): boolean {
     const { nodes, stale, daemon } = this.translator
-    const before = stale.modified(nodes.kernelLow[node] ?? 0, nodes.kernelHigh[node] ?? 0)
+    const before = stale.belongings.modified(nodes.kernelLow[node] ?? 0, nodes.kernelHigh[node] ?? 0)
     if (before === undefined) return false
     const size = daemon.ask('GETATTR', nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0, getattrBody)
     if (size < OUT_HEADER_SIZE + attrOut.$size) return false

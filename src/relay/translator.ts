@@ -134,7 +134,7 @@ export class Translator implements Late {
       if (opcode === OPENDIR) return this.openForResolver(low, high)
     } else {
       this.spanning.meet(tid, resent)
-      if (this.isReserved && !this.stale.isMoving && !this.isSearch(opcode, length))
+      if (this.isReserved && !this.stale.moves.isServing && !this.isSearch(opcode, length))
         return this.stale.park(this.wire.request.bytes, length)
       if (this.spanning.takeAside(shape.name, tid, resent, length)) return
       if (resent && this.exchanges.takeAside(shape.name, length)) return
@@ -179,7 +179,8 @@ export class Translator implements Late {
   /** The kernel's reply to `low`, `high` with an error, or an empty success. */
   refuse(low: number, high: number, errno: number): void {
     const size = replyHeader(this.short.view, low, high, errno, 0)
-    if (!this.stale.keepBack(this.short.bytes.subarray(0, size), low, high)) this.wire.answer(this.short.address, size)
+    if (!this.stale.moves.keepBack(this.short.bytes.subarray(0, size), low, high))
+      this.wire.answer(this.short.address, size)
   }
 
   /** The daemon's queue has no room for the request. */

@@ -1,0 +1,38 @@
+// What has to be found before the first request is served: what applications hold on to, and what earlier lives have left.
+import type { Memory } from './memory.js'
+import { keyOf, type Query, queryFor } from './query.js'
+
+/** A nodeid that something holds on to, as the scan of processes found it. */
+export interface PinnedNode {
+  readonly low: number
+  readonly high: number
+  readonly generation: number
+  /** Somebody has it open, and does not only stand in it or watch it. */
+  readonly isOpen?: boolean
+  /** As the process sees it; for where the resolver can't be had. */
+  readonly path: string | null
+}
+
+/** By kernel's id. */
+export function pinnedQueries(pins: readonly PinnedNode[], memory: Memory): Map<string, Query> {
+  const queries = new Map<string, Query>()
+  for (const { low, high, generation, path } of pins)
+    if (!isRoot(low, high))
+      queries.set(keyOf(low, high), queryFor(low, high, [generation], path === null ? null : Buffer.from(path)))
+  const add = (low: number, high: number): Query | undefined => {
+    const key = keyOf(low, high)
+    if (isRoot(low, high) || queries.has(key)) return undefined
+    const query = queryFor(low, high, memory.generations)
+    queries.set(key, query)
+    return query
+  }
+  for (const { folder } of memory.leavings.values()) add(folder.low, folder.high)
+  for (const key of memory.times.keys()) {
+    const [high = 0, low = 0] = key.split(':').map(Number)
+    const query = add(low, high)
+    if (query) query.isOptional = true
+  }
+  return queries
+}
+
+const isRoot = (low: number, high: number): boolean => low === 1 && high === 0
