@@ -7,6 +7,7 @@ import { IN_HEADER_SIZE } from '../fuse/request.js'
 import type { Found } from './daemon.js'
 import { isNumbered } from './identity.js'
 import { namesOf } from './names.js'
+import { cachedOf } from './paths.js'
 import type { Translator } from './translator.js'
 
 const header = layout('fuse_in_header')
@@ -49,9 +50,9 @@ export class Exchanges {
     }))
     const both: (Cached | null)[] = [null, null]
     let left = folders.length
-    for (const [i, { low, high }] of folders.entries()) {
+    for (const [i, folder] of folders.entries()) {
       const name = names[i] ?? Buffer.alloc(0)
-      stale.askWhileMoving(`name ${i} of ${id}`, low, high, name, (known, handle) => {
+      cachedOf(stale, `name ${i} of ${id}`, folder, name, (known, handle) => {
         if (known) both[i] = { mode: known.mode, ino: isNumbered(known, handle) ? null : known.ino }
         if (--left > 0) return
         this.cached.set(id, both)

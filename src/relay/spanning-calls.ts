@@ -8,6 +8,7 @@ import { layout } from '../fuse/layout.js'
 import type { OpcodeName } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { namesOf } from './names.js'
+import { pathsOf } from './paths.js'
 import type { Translator } from './translator.js'
 
 const header = layout('fuse_in_header')
@@ -61,7 +62,7 @@ export class SpanningCalls {
     }
     // The kernel asks nothing where both names are the same file's.
     if (from.low === to.low && from.high === to.high) return name === newName && refuse(0)
-    return stale.pathsOf([from, to], ([source, target]) => {
+    return pathsOf(stale, [from, to], ([source, target]) => {
       if (source !== undefined && target !== undefined) {
         if (isWithin(target, source, name)) return void refuse(EINVAL)
         if (isWithin(source, target, newName)) return void refuse(ENOTEMPTY)

@@ -4,6 +4,7 @@
 // A life may have renamed or removed a name and died before it said so. The kernel's paths are then those of before, and
 // could lead to another file: these requests, which are sent again, go first, one after the other, and nothing else is served
 // until they are settled, nor anything believed that the inode number does not prove. The kernel is told when all is found.
+import { AwaitedNames } from './awaited-names.js'
 import { Belongings } from './belongings.js'
 import { Generations } from './generations.js'
 import { findCertain, findFile, forgetAll, isOfNoName, type Known, type Same } from './identity.js'
@@ -13,7 +14,7 @@ import { Memory } from './memory.js'
 import { NamesUnderWay } from './names-under-way.js'
 import { carriesHandle, Parking } from './parking.js'
 import { type PinnedNode, pinnedQueries } from './pinned-nodes.js'
-import { generationOf, keyOf, keyOfNode, type Query, queryFor } from './query.js'
+import { generationOf, keyOf, type Query, queryFor } from './query.js'
 import type { ResolverLine } from './resolver-line.js'
 import type { Translator } from './translator.js'
 import { UnheardMoves } from './unheard-moves.js'
@@ -26,13 +27,14 @@ const MOST_LOOKS = 20
 export class Stale {
   private translator: Translator | undefined
   private readonly parking = new Parking()
-  private readonly asking = new Map<string, Query>()
+  /** What is asked for now. */
+  readonly asking = new Map<string, Query>()
   /** Those that the kernel may still hold and that this life knows nothing of. */
   readonly lost = new Map<string, { low: number; high: number }>()
-  private readonly generations: Generations
+  readonly generations: Generations
   readonly belongings: Belongings
   readonly moves = new UnheardMoves(() => this.mountpoint)
-  readonly underWay: NamesUnderWay
+  readonly awaited: AwaitedNames
   /** When a nodeid of an earlier life came up last of which this life knew nothing. */
   metAt = performance.now()
   /** Questions for when no rename is under way. */
@@ -58,7 +60,17 @@ export class Stale {
   ) {
     this.generations = new Generations(memory.generations)
     this.belongings = new Belongings(memory)
-    this.underWay = new NamesUnderWay(line, memory.times, () => this.translator?.surroundings.callHelpers())
+    this.awaited = new AwaitedNames(
+      {
+        asking: this.asking,
+        parking: this.parking,
+        ask: (key, query) => this.ask(key, query),
+        askInPeace: (key, query) => this.askInPeace(key, query),
+        proceed: () => this.proceed(),
+        give: (answer) => this.translator?.wire.give(answer),
+      },
+      new NamesUnderWay(line, memory.times, () => this.translator?.surroundings.callHelpers()),
+    )
   }
 
   attach(translator: Translator): void {
@@ -71,7 +83,7 @@ export class Stale {
 
   /** Nodeids of earlier lives that nobody has found out yet. */
   get unresolved(): number {
-    return this.asking.size + this.again.size + this.underWay.size + this.lost.size
+    return this.asking.size + this.again.size + this.awaited.count + this.lost.size
   }
 
   get hasReady(): boolean {
@@ -119,13 +131,9 @@ export class Stale {
     this.metAt = performance.now()
     if (this.lost.has(key)) return false
     const request = Buffer.from(bytes.subarray(0, length))
-    if (this.answerTimes(key, request)) return true
+    if (this.awaited.take(key, request)) return true
     this.parking.add(request, key)
     if (this.asking.has(key) || this.again.has(key)) return true
-    if (this.underWay.has(key)) {
-      this.underWay.waitedForBy(key, request)
-      return true
-    }
     this.askInPeace(key, queryFor(low, high, this.generations.known))
     return true
   }
@@ -138,46 +146,6 @@ export class Stale {
     this.delayed.push(() => this.ask(key, query))
   }
 
-  /**
-   * Asks for the present paths of nodeids, undefined for what can't be told.
-   * @returns false if nobody can be asked
-   */
-  pathsOf(nodes: readonly { low: number; high: number }[], take: (paths: (string | undefined)[]) => void): boolean {
-    if (!this.line.isOpen) return false
-    const paths = new Array<string | undefined>(nodes.length).fill(undefined)
-    let left = nodes.length
-    for (const [i, { low, high }] of nodes.entries())
-      this.generations.askWithEach(
-        (generation, took) => this.line.resolve(low, high, generation, took),
-        (answer) => {
-          paths[i] = answer?.path.toString('latin1')
-          if (--left === 0) take(paths)
-        },
-      )
-    return true
-  }
-
-  /**
-   * Asks what the kernel has cached of a name in a folder. Nothing else that was sent again is settled meanwhile.
-   * @param place what no other question is called
-   */
-  askWhileMoving(
-    place: string,
-    low: number,
-    high: number,
-    name: Buffer,
-    take: (known: Known | null, handle: DaemonId) => void,
-  ): void {
-    this.asking.set(place, queryFor(low, high, []))
-    this.generations.askWithEach(
-      (generation, took) => this.line.childOf(low, high, generation, name, took),
-      (answer) => {
-        this.asking.delete(place)
-        take(answer?.known ?? null, answer?.handle ?? { low: 0, high: 0 })
-      },
-    )
-  }
-
   /** Lets a request go on that had been taken aside. */
   goOn(request: Buffer): void {
     this.parking.goOn(request)
@@ -186,9 +154,7 @@ export class Stale {
   /** Keeps a request until the reservation ends. */
   park(bytes: Uint8Array, length: number): void {
     const request = Buffer.from(bytes.subarray(0, length))
-    if (this.underWay.size > 0 && this.answerTimes(keyOfNode(request), request)) return
-    this.parking.add(request, null)
-    if (this.underWay.size > 0) this.lookAgain()
+    if (!this.awaited.takeAny(request)) this.parking.add(request, null)
   }
 
   /** Ends the wait of a request that is interrupted. False if it is not here. */
@@ -224,7 +190,7 @@ export class Stale {
     this.metAt = performance.now()
     if (this.memory.hiddenAs.size > 0) this.memory.hiddenAs.delete(keyOf(low, high))
     if (this.lost.size > 0) this.lost.delete(keyOf(low, high))
-    if (this.underWay.size > 0) this.forgetUnderWay(keyOf(low, high))
+    this.awaited.forgotten(keyOf(low, high))
   }
 
   /** The kernel forgot lookups of a nodeid. @throws Ended */
@@ -268,6 +234,7 @@ export class Stale {
     const slot = nodes.ofKernel(query.low, query.high)
     if (slot >= 0 && nodes.doubtful[slot] && isOfNoName(path)) {
       nodes.doubtful[slot] = 0
+      this.awaited.found(key, translator.daemon, { low: nodes.daemonLow[slot] ?? 0, high: nodes.daemonHigh[slot] ?? 0 })
       return this.settled(key)
     }
     if (this.onPinned) this.moves.learn(key, path)
@@ -283,7 +250,7 @@ export class Stale {
       query.missedAt = this.moves.settled
       return this.askAgain(key, query)
     }
-    const isAwaited = statx && known && !isOfNoName(path) && this.awaitName(key, query, statx)
+    const isAwaited = statx && known && !isOfNoName(path) && this.awaited.await(key, query, statx)
     if (!isAwaited) this.fail(key, query)
   }
 
@@ -310,8 +277,7 @@ export class Stale {
       belongings.addAbove(key, found.above)
     } else forgetAll(daemon, [...found.above, found])
     if (present >= 0) nodes.doubtful[present] = 0
-    this.asking.delete(waitFor(key))
-    this.underWay.found(key, daemon, found)
+    this.awaited.found(key, daemon, found)
     if (found.hidden) belongings.addHidden(key, found.hidden)
     if (isFolder) belongings.addModified(key, known.mtime)
     this.settled(key)
@@ -342,74 +308,6 @@ export class Stale {
     if (asked) this.asking.set(place, queryFor(low, high, [generation]))
   }
 
-  /**
-   * Nothing is there by its path: it is asked for again when whoever may be renaming it has done so. Until then nobody else goes
-   * on, since it would be looked up as another file by its new name, unless that may keep the one who renames from going on.
-   * @returns false if it was waited for
-   */
-  private awaitName(key: string, query: Query, statx: Buffer): boolean {
-    if (query.isLate) {
-      query.isLate = false
-      query.tried = 0
-      this.ask(key, query)
-      return true
-    }
-    if (query.awaited === 'over') return false
-    if (query.awaited === undefined) {
-      query.awaited = 'alone'
-      const { low, high } = query
-      this.underWay.await(key, { low, high, generation: generationOf(query) }, statx, {
-        parked: () => this.parking.all(),
-        isBlocked: () => this.awaitAmongOthers(key, query),
-        again: () => {
-          query.awaited = 'over'
-          query.isLate = this.asking.has(key)
-          if (!query.isLate) this.askInPeace(key, query)
-          this.asking.delete(waitFor(key))
-        },
-      })
-      this.parking.keep((request) => keyOfNode(request) !== key || !this.answerTimes(key, request))
-      if (this.underWay.has(key)) this.asking.set(waitFor(key), query)
-      this.asking.delete(key)
-    } else {
-      this.asking.delete(key)
-      this.awaitAmongOthers(key, query)
-    }
-    return true
-  }
-
-  private awaitAmongOthers(key: string, query: Query): void {
-    query.awaited = 'among others'
-    this.asking.delete(waitFor(key))
-    if (this.asking.size === 0) this.proceed()
-  }
-
-  /** The kernel holds it no more: nobody waits for it. */
-  private forgetUnderWay(key: string): void {
-    for (const place of [key, waitFor(key)]) {
-      const query = this.asking.get(place)
-      if (query) query.isOptional = true
-    }
-    this.underWay.forget(key)
-    if (this.asking.delete(waitFor(key)) && this.asking.size === 0) this.proceed()
-  }
-
-  /** Somebody else has come, maybe the one who has renamed what is waited for: its name is looked for again. */
-  private lookAgain(): void {
-    for (const [place, query] of this.asking) {
-      const key = keyOf(query.low, query.high)
-      if (place !== waitFor(key) || this.asking.has(key)) continue
-      this.askInPeace(key, query)
-    }
-  }
-
-  /** Answers a request that brings the times of what is awaited. False if it is not such a one. */
-  private answerTimes(key: string, request: Buffer): boolean {
-    const answer = this.underWay.answerTo(key, request)
-    if (answer) this.translator?.wire.give(answer)
-    return answer !== null
-  }
-
   private askAgain(key: string, query: Query): void {
     this.again.set(key, query)
     this.asking.delete(key)
@@ -429,15 +327,15 @@ export class Stale {
   }
 
   private fail(key: string, query: Query): void {
-    const nodes = this.translator?.nodes
+    const { nodes, daemon } = this.translator ?? {}
     const slot = nodes?.ofKernel(query.low, query.high) ?? -1
-    if (nodes && slot >= 0) {
+    if (nodes && daemon && slot >= 0) {
+      this.awaited.found(key, daemon, { low: nodes.daemonLow[slot] ?? 0, high: nodes.daemonHigh[slot] ?? 0 })
       if (nodes.doubtful[slot]) nodes.doubtful[slot]--
       return this.settled(key)
     }
     this.lost.set(key, { low: query.low, high: query.high })
-    this.underWay.forget(key)
-    this.asking.delete(waitFor(key))
+    this.awaited.lost(key)
     if (!query.isOptional) this.translator?.surroundings.report('a file of an earlier life is gone', { nodeid: key })
     this.settled(key)
   }
@@ -492,7 +390,7 @@ export class Stale {
     const queries = new Map<string, Query>()
     for (const [key, { low, high }] of this.parking.nodes()) {
       const isKnown = this.translator !== undefined && this.translator.nodes.ofKernel(low, high) >= 0
-      if (isKnown || this.lost.has(key) || this.underWay.has(key)) continue
+      if (isKnown || this.lost.has(key) || this.awaited.has(key)) continue
       queries.set(key, queryFor(low, high, this.generations.known))
     }
     return queries
@@ -507,5 +405,3 @@ export class Stale {
     done?.()
   }
 }
-
-const waitFor = (key: string): string => `under way ${key}`

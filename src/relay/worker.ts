@@ -281,7 +281,7 @@ class Serving {
     this.purger.free()
     this.purger = new ResolverLine(purger)
     this.translator.plainIds.prober = this.prober
-    this.stale.underWay.helpedBy(this.prober)
+    this.stale.awaited.names.helpedBy(this.prober)
   }
 
   /** What an earlier life gave out and the kernel has dropped without our knowing: before we knew of it, or what it is. */

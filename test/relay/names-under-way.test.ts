@@ -39,7 +39,7 @@ function locked(t: Test, scene: Scene): { free: () => bigint } {
   t.teardown(() => [ours, theirs].forEach(closeFd))
   const prober = new Prober(ours)
   t.equal(scene.calls, 1)
-  scene.stale.underWay.helpedBy(prober)
+  scene.stale.awaited.names.helpedBy(prober)
   return {
     free() {
       const asked = receiveNow(theirs)?.bytes ?? Buffer.alloc(0)
