@@ -1,13 +1,12 @@
 // What goes with a file of an earlier life that was found, as long as the kernel holds it.
+import type { Daemon } from './daemon.js'
 import { removeHidden } from './identity.js'
 import type { DaemonId } from './known-names.js'
 import type { Memory } from './memory.js'
-import { keyOf } from './query.js'
+import { idOf, keyOf } from './query.js'
 import type { Translator } from './translator.js'
 
 export class Belongings {
-  /** Names that a daemon gave to unlinked open files, to be removed when the kernel forgets them. By kernel's id. */
-  private readonly hidden = new Map<string, Buffer[]>()
   /** The folders above what was found, kept as long as that. By kernel's id. */
   private readonly above = new Map<string, readonly DaemonId[]>()
   /** When folders were changed last, as far as the kernel knew before this life, in nanoseconds. By kernel's id. */
@@ -15,8 +14,23 @@ export class Belongings {
 
   constructor(private readonly memory: Memory) {}
 
-  addHidden(key: string, names: Buffer[]): void {
-    this.hidden.set(key, names)
+  /** A daemon gave these names to an unlinked open file: they are removed when the kernel forgets it. */
+  addHidden(key: string, names: readonly Buffer[]): void {
+    this.memory.hidden.set(key, names)
+  }
+
+  /** Removes the names of those that nobody has open any more. @throws Ended */
+  removeLeft({ daemon, nodes }: Translator): void {
+    for (const [key, names] of [...this.memory.hidden]) {
+      const { low, high } = idOf(key)
+      if (nodes.ofKernel(low, high) < 0) this.removeHidden(daemon, key, names)
+    }
+  }
+
+  /** What a life dies of is still to be removed in the next one. */
+  private removeHidden(daemon: Daemon, key: string, names: readonly Buffer[]): void {
+    removeHidden(daemon, names)
+    this.memory.hidden.delete(key)
   }
 
   addAbove(key: string, folders: readonly DaemonId[]): void {
@@ -43,16 +57,14 @@ export class Belongings {
   left(translator: Translator, low: number, high: number): void {
     if (translator.nodes.ofKernel(low, high) >= 0) return
     translator.keptOpen.close(translator.daemon, low, high)
-    const { hiddenAs } = this.memory
-    if (this.hidden.size + this.folders.size + this.above.size + hiddenAs.size === 0) return
+    const { hiddenAs, hidden } = this.memory
+    if (hidden.size + this.folders.size + this.above.size + hiddenAs.size === 0) return
     const key = keyOf(low, high)
     hiddenAs.delete(key)
     this.folders.delete(key)
     translator.answers.forgetLater(this.above.get(key) ?? [])
     this.above.delete(key)
-    const names = this.hidden.get(key)
-    if (!names) return
-    this.hidden.delete(key)
-    removeHidden(translator.daemon, names)
+    const names = hidden.get(key)
+    if (names) this.removeHidden(translator.daemon, key, names)
   }
 }

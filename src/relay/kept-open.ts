@@ -104,10 +104,15 @@ export class KeptOpen {
 
   /** The kernel holds the nodeid no more. The daemon must know it still. @throws Ended */
   close(daemon: Daemon, kernelLow: number, kernelHigh: number): void {
-    this.leavings.delete(keyOf(kernelLow, kernelHigh))
-    this.opens.delete(keyOf(kernelLow, kernelHigh))
+    const key = keyOf(kernelLow, kernelHigh)
+    this.opens.delete(key)
     const kept = this.take(kernelLow, kernelHigh)
-    if (!kept) return
+    if (kept) this.release(daemon, kept)
+    // Not before: one that dies of it leaves it hidden.
+    this.leavings.delete(key)
+  }
+
+  private release(daemon: Daemon, kept: Kept): void {
     const body = Buffer.alloc(releaseIn.$size)
     body.writeUInt32LE(kept.fhLow)
     body.writeUInt32LE(kept.fhHigh, 4)

@@ -12,6 +12,8 @@ export class Memory {
   readonly hiddenAs = new Map<string, number>()
   /** Hidden files that a dead life may have left. By kernel's id. */
   readonly leavings = new Map<string, Leaving>()
+  /** The names down to hidden files that were found, to be removed when nobody has them open any more. By kernel's id. */
+  readonly hidden = new Map<string, readonly Buffer[]>()
   /** The times of files whose names were under way, for the daemon: struct fuse_setattr_in. By kernel's id. */
   readonly times = new Map<string, Buffer>()
   readonly retries = new Retries()

@@ -1,6 +1,6 @@
 // What has to be found before the first request is served: what applications hold on to, and what earlier lives have left.
 import type { Memory } from './memory.js'
-import { keyOf, type Query, queryFor } from './query.js'
+import { idOf, keyOf, type Query, queryFor } from './query.js'
 
 /** A nodeid that something holds on to, as the scan of processes found it. */
 export interface PinnedNode {
@@ -28,7 +28,7 @@ export function pinnedQueries(pins: readonly PinnedNode[], memory: Memory): Map<
   }
   for (const { folder } of memory.leavings.values()) add(folder.low, folder.high)
   for (const key of memory.times.keys()) {
-    const [high = 0, low = 0] = key.split(':').map(Number)
+    const { low, high } = idOf(key)
     const query = add(low, high)
     if (query) query.isOptional = true
   }

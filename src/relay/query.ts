@@ -38,9 +38,21 @@ export const generationOf = ({ generations, tried }: Query): number => generatio
 /** A nodeid as the key of a map. */
 export const keyOf = (low: number, high: number): string => `${high}:${low}`
 
+/** The nodeid that a key stands for. */
+export function idOf(key: string): { low: number; high: number } {
+  const [high = 0, low = 0] = key.split(':').map(Number)
+  return { low, high }
+}
+
 /** The nodeid at this place of a message. */
 export const keyAt = (message: Buffer, at: number): string =>
   keyOf(message.readUInt32LE(at), message.readUInt32LE(at + 4))
+
+/** The halves of a request's own id. */
+export const uniqueOf = (request: Buffer): [low: number, high: number] => [
+  request.readUInt32LE(header.unique.offset),
+  request.readUInt32LE(header.unique.offset + 4),
+]
 
 /** The nodeid that a request is about. */
 export const keyOfNode = (request: Buffer): string => keyAt(request, header.nodeid.offset)

@@ -14,7 +14,7 @@ import { Memory } from './memory.js'
 import { NamesUnderWay } from './names-under-way.js'
 import { carriesHandle, Parking } from './parking.js'
 import { type PinnedNode, pinnedQueries } from './pinned-nodes.js'
-import { generationOf, keyOf, type Query, queryFor } from './query.js'
+import { generationOf, keyOf, type Query, queryFor, uniqueOf } from './query.js'
 import type { ResolverLine } from './resolver-line.js'
 import type { Translator } from './translator.js'
 import { UnheardMoves } from './unheard-moves.js'
@@ -135,6 +135,29 @@ export class Stale {
     this.parking.add(request, key)
     if (this.asking.has(key) || this.again.has(key)) return true
     this.askInPeace(key, queryFor(low, high, this.generations.known))
+    return true
+  }
+
+  /**
+   * Keeps the last request about a file of which this life knows nothing, until it is known whether an earlier life has hidden
+   * it: then it goes with the name that it was given. False if there can be none such.
+   */
+  parkLast(low: number, high: number, bytes: Uint8Array, length: number): boolean {
+    const key = keyOf(low, high)
+    if (!this.line.isOpen || this.lost.has(key) || this.asking.has(key) || this.awaited.has(key)) return false
+    const request = Buffer.from(bytes.subarray(0, length))
+    this.generations.askWithEach(
+      (generation, took) => this.line.resolve(low, high, generation, took),
+      (answer) => {
+        const isRemoved = answer?.known?.links === 0 && isOfNoName(answer.path)
+        if (!isRemoved) return this.translator?.refuse(...uniqueOf(request), 0)
+        this.parking.add(request, key)
+        if (this.asking.has(key)) return
+        const query = queryFor(low, high, this.generations.known)
+        query.isOptional = true
+        this.askInPeace(key, query)
+      },
+    )
     return true
   }
 
@@ -399,8 +422,10 @@ export class Stale {
   private pinned(): void {
     const done = this.onPinned
     this.onPinned = undefined
-    if (this.translator && this.seesAll)
+    if (this.translator && this.seesAll) {
       removeLeavings(this.translator.daemon, this.translator.nodes, this.memory.leavings)
+      this.belongings.removeLeft(this.translator)
+    }
     for (const answer of this.moves.tell()) this.translator?.wire.give(answer)
     done?.()
   }

@@ -148,7 +148,8 @@ export class Translator implements Late {
         if (this.isSearch(opcode, length)) return this.refuse(low, high, ESTALE)
         if (opcode === NOTIFY_REPLY) return
         // This life has not opened anything of a file that it does not know.
-        if (shape.rule.unopened) return this.refuse(low, high, 0)
+        if (shape.rule.unopened && !this.parkLast(opcode, length)) return this.refuse(low, high, 0)
+        if (shape.rule.unopened) return
         return this.parkFor(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0), length)
       }
       if (this.nodes.doubtful[node] && !isResolver && this.parkDoubtful(node, length)) return
@@ -210,6 +211,13 @@ export class Translator implements Late {
   private parkDoubtful(node: number, length: number): boolean {
     const { kernelLow, kernelHigh } = this.nodes
     return this.stale.parkFor(kernelLow[node] ?? 0, kernelHigh[node] ?? 0, this.wire.request.bytes, length)
+  }
+
+  /** The last close of a file that an earlier life may have hidden. */
+  private parkLast(opcode: number, length: number): boolean {
+    const { view, bytes } = this.wire.request
+    const { nodeid } = inHeader
+    return opcode === RELEASE && this.stale.parkLast(nodeid.low(view, 0), nodeid.high(view, 0), bytes, length)
   }
 
   private parkFor(low: number, high: number, length: number): void {
