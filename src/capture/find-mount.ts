@@ -17,6 +17,9 @@ export const mountKeys = (mounts: readonly Mount[]): Set<string> => new Set(moun
 // Ids and device numbers are given again at once: those of a mount that has just gone may be those of ours.
 export const mountKey = ({ mountId, device, mountpoint }: Mount): string => `${mountId} ${device} ${mountpoint}`
 
+/** True while one of these is the very mount. */
+export const isAmong = (mount: Mount, mounts: readonly Mount[]): boolean => mountKeys(mounts).has(mountKey(mount))
+
 /**
  * @param before the keys of the FUSE mounts that were there before the daemon was started
  * @param family the daemon's processes, parents first

@@ -1,7 +1,6 @@
 // What is done on each event: one short function an action of the state machine.
 import { mountKeys } from '../capture/find-mount.js'
 import { KeepmountError } from '../errors/error.js'
-import { abortConnection } from '../kernel/connection.js'
 import { readFuseMounts } from '../kernel/mountinfo.js'
 import { closeFd } from '../native/descriptor.js'
 import type { Exit } from '../native/process.js'
@@ -19,6 +18,7 @@ import { endGraft, graft, handBack, prepareNextLife, rejoin, respawnGrafted } fr
 import { healWhenPossible } from './healing.js'
 import { killFamily } from './life.js'
 import type { Cause, ManagedMount } from './managed-mount.js'
+import { forget } from './ours.js'
 import { isWholly, seekAgain, suspectServer } from './seeking.js'
 import type { Action, MachineEvent } from './transitions.js'
 import { findStray, unmountOurs } from './unmount.js'
@@ -190,7 +190,7 @@ export const actions = {
   },
 
   kill(m) {
-    if (m.mount) abortConnection(m.mount.connection)
+    m.connection?.abort()
     m.life?.kill()
     killFamily(m.helpers())
   },
@@ -297,10 +297,10 @@ function leaveAfterExit(m: ManagedMount, reason: 'unmounted' | 'aborted'): void 
 }
 
 function unmountDead(m: ManagedMount): void {
-  if (m.mount) abortConnection(m.mount.connection)
-  else findStray(m)
+  m.connection?.abort()
+  if (!m.mount) findStray(m)
   unmountOurs(m)
-  m.mount = null
+  forget(m)
 }
 
 /** Once their requests are queued again, the clones of a dead life serve nothing. */

@@ -17,6 +17,7 @@ import { prepareNextLife } from './grafting.js'
 import { killAndWait, pidfdIfAlive } from './life.js'
 import { ManagedMount } from './managed-mount.js'
 import { holderCount } from './options.js'
+import { recognize } from './ours.js'
 import { follow, lookForMount, rescan } from './watching.js'
 
 /**
@@ -35,6 +36,7 @@ export function takeUp(record: MountRecord, folder: StateFolder, sink: EventSink
     record,
   )
   const server = m.mount ? findServer(m, record) : aliveDaemon(record)
+  recognize(m, server)
   if (m.mount ? !m.isMounted() : server === null) {
     end(m, { keepFolder: true })
     return null

@@ -2,6 +2,7 @@
 // starts) closes that file before its channel, and waits for an answer that only itself could give: until the connection of its
 // decoy is aborted, it is neither dead nor alive.
 import { readdirSync, readFileSync } from 'node:fs'
+import { isAmong } from '../capture/find-mount.js'
 import { abortConnection } from '../kernel/connection.js'
 import { connectionOf, isFuse } from '../kernel/mountinfo.js'
 import { closeFd } from '../native/descriptor.js'
@@ -28,9 +29,9 @@ export function freeWhenStuck(m: ManagedMount, { pid, namespace, signal }: Seeki
     stop()
     setTimeout(() => {
       if (signal.aborted || !isEnding(pid)) return
-      for (const { type, mountpoint, device } of namespace.mounts())
-        if (isFuse(type) && mountpoint === m.mount?.mountpoint && device !== m.mount.device)
-          abortConnection(connectionOf(device))
+      for (const mount of namespace.mounts())
+        if (isFuse(mount.type) && mount.mountpoint === m.mount?.mountpoint && mount.device !== m.mount.device)
+          abortConnection(connectionOf(mount.device), () => isAmong(mount, namespace.mounts()))
     }, PATIENCE_MS).unref()
   })
   signal.addEventListener('abort', stop)

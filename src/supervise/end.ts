@@ -1,6 +1,5 @@
 // The end of a managed mount: nothing of it is left, whatever state it was in.
 import { reapOrphans } from '../kernel/children.js'
-import { abortConnection } from '../kernel/connection.js'
 import { signalName } from '../native/signals.js'
 import { endRelay } from './grafting.js'
 import { killFamily } from './life.js'
@@ -15,7 +14,7 @@ export function end(m: ManagedMount, { error, keepFolder = false }: { error?: un
   if (m.state === 'ended') return
   m.state = 'ended'
   const leavesDeadMount = m.gaveUp && m.options.onGiveUp === 'abort'
-  if (m.mount) abortConnection(m.mount.connection)
+  m.connection?.abort()
   if (!leavesDeadMount) unmountOurs(m)
   m.life?.kill()
   m.closing = Promise.all([m.closing, m.follower?.idle])

@@ -5,7 +5,7 @@ import type { ServedMount } from '../capture/find-mount.js'
 import type { HostFollower } from '../graft/host-follower.js'
 import type { Holders, HoldersOptions } from '../hold/holders.js'
 import { startedChildren } from '../kernel/children.js'
-import { readFuseMounts } from '../kernel/mountinfo.js'
+import type { Connection } from '../kernel/connection.js'
 import { type ProcessIdentity, startTimeOf } from '../kernel/process.js'
 import { pollEvents } from '../native/poll.js'
 import type { Exit } from '../native/process.js'
@@ -21,6 +21,7 @@ import type { EventFacts, EventName, EventSink, GiveUpReason, MountEvent } from 
 import { endRelay, type Graft } from './grafting.js'
 import type { Life } from './life.js'
 import type { MountOptions } from './options.js'
+import { isMounted } from './ours.js'
 import type { Healing } from './relayed.js'
 import type { Seeking } from './seeking.js'
 import type { Standby } from './standby.js'
@@ -67,6 +68,8 @@ export class ManagedMount {
   /** True once the life is not a child of ours. */
   adopted = false
   mount: KnownMount | null = null
+  /** That of the mount; null if there is none, or it cannot be reached. Its number alone can soon be somebody else's. */
+  connection: Connection | null = null
   firstAnswer: number | null = null
   crashes = 0
   lastCrash: Crash | null = null
@@ -99,7 +102,7 @@ export class ManagedMount {
   /** FUSE mounts that were there before a life that mounts by itself was started. */
   mountsBefore = new Set<string>()
   gaveUp = false
-  /** Devices of mounts that the daemon made and nobody serves. */
+  /** The keys of mounts that the daemon made and nobody serves. */
   readonly strays = new Set<string>()
   readonly probers = new Set<Prober>()
   /** The processes that Node started as lives; it reaps them. */
@@ -212,9 +215,8 @@ export class ManagedMount {
     return pids
   }
 
-  /** True while the mount table has our file system, be it a bind mount of it. */
   isMounted(): boolean {
-    return readFuseMounts().some(({ device }) => device === this.mount?.device)
+    return isMounted(this)
   }
 
   /** Watches each holder that is not watched yet; one that has died meanwhile is told of at once. */
@@ -251,6 +253,8 @@ export class ManagedMount {
     this.life?.release()
     this.life = null
     this.watcher.close()
+    this.connection?.close()
+    this.connection = null
     closeSync(this.mountinfo)
   }
 

@@ -9,10 +9,13 @@ import type { ManagedMount } from './managed-mount.js'
 
 /** Detaches the mount where it was made; bind mounts that others made of it are theirs. */
 export function unmountOurs(m: ManagedMount): void {
-  for (const { mountpoint, device } of readFuseMounts().reverse()) {
-    const ours = device === m.mount?.device && mountpoint === m.mount.mountpoint
-    if (ours || m.strays.has(device)) detach(mountpoint)
+  const mounts = readFuseMounts().reverse()
+  const isThere = m.connection?.exists() ?? true
+  for (const mount of mounts) {
+    const isOurs = isThere && mount.device === m.mount?.device && mount.mountpoint === m.mount.mountpoint
+    if (isOurs || m.strays.has(mountKey(mount))) detach(mount.mountpoint)
   }
+  m.strays.clear()
 }
 
 /**
@@ -22,7 +25,7 @@ export function unmountOurs(m: ManagedMount): void {
 export function findStray(m: ManagedMount): void {
   const place = m.options.mountpoint ?? likelyMountpoint(m.options)
   for (const mount of readFuseMounts())
-    if (mount.mountpoint === place && !m.mountsBefore.has(mountKey(mount))) m.strays.add(mount.device)
+    if (mount.mountpoint === place && !m.mountsBefore.has(mountKey(mount))) m.strays.add(mountKey(mount))
 }
 
 function detach(mountpoint: string): void {

@@ -1,10 +1,10 @@
 // What the supervisor sees happen outside, and which event of the state machine that is.
-import { findServedMount, mountKeys, serversAmong } from '../capture/find-mount.js'
+import { findServedMount, mountKey, mountKeys, serversAmong } from '../capture/find-mount.js'
 import { channelFdsOf, takeFd } from '../capture/take-channels.js'
 import { KeepmountError } from '../errors/error.js'
 import { fdsCalled } from '../graft/descriptors.js'
 import type { HeldChannel, Replacement } from '../hold/holders.js'
-import { connectionOf, readFuseMounts } from '../kernel/mountinfo.js'
+import { readFuseMounts } from '../kernel/mountinfo.js'
 import { hidesFds, startTimeOf, waitChannelsOf } from '../kernel/process.js'
 import { duplicateFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
@@ -15,6 +15,7 @@ import { recapture } from './capturing.js'
 import { daemonFamily, Life } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
 import { Standby } from './standby.js'
+import { know } from './ours.js'
 
 /** The kernel's mount table has changed. */
 export function mountTableChanged(m: ManagedMount): void {
@@ -38,8 +39,8 @@ export function lookForMount(m: ManagedMount, againMs = FIRST_LOOK_MS): void {
   const leader = m.adopted ? ((m.leader?.pid ?? null) as Pid | null) : null
   const found = findServedMount(m.mountsBefore, daemonFamily(m.helpers(), leader), m.options.mountpoint)
   if (found) {
-    const { mount, connection, server } = found
-    m.mount = { mountpoint: mount.mountpoint, device: mount.device, connection }
+    const { mount, server } = found
+    know(m, mount)
     if (server !== m.leader?.pid && !follow(m, server)) return
     m.dispatch('mounted')
   } else if ([...mountKeys(readFuseMounts())].some((key) => !m.mountsBefore.has(key))) {
@@ -56,8 +57,7 @@ export function lookForMount(m: ManagedMount, againMs = FIRST_LOOK_MS): void {
 function knowByPlace(m: ManagedMount): void {
   const place = m.options.mountpoint ?? likelyMountpoint(m.options)
   const found = readFuseMounts().findLast(({ mountpoint }) => mountpoint === place)
-  if (found && [...mountKeys([found])].every((key) => !m.mountsBefore.has(key)))
-    m.mount = { mountpoint: found.mountpoint, device: found.device, connection: connectionOf(found.device) }
+  if (found && !m.mountsBefore.has(mountKey(found))) know(m, found)
 }
 
 /** The process that mattered has ended: the life goes on in another one, or it is over. */
@@ -129,7 +129,7 @@ function refuseSecondMount(m: ManagedMount): void {
   if (m.number === 1) return
   const second = findServedMount(m.mountsBefore, daemonFamily(m.helpers(), null), m.mount?.mountpoint ?? null)
   if (!second) return
-  m.strays.add(second.mount.device)
+  m.strays.add(mountKey(second.mount))
   m.dispatch('refused', {
     reason: 'stock-daemon',
     detail: 'it mounted a second time instead of serving the channel it was handed',

@@ -14,19 +14,8 @@ import { closeFd } from '../../src/native/descriptor.js'
 import { errnoName } from '../../src/native/error.js'
 import type { Pid, RemoteFd } from '../../src/native/types.js'
 import { Child, runToEnd } from '../fixtures/child.js'
-import {
-  cgroupsOf,
-  channel,
-  fdsOf,
-  gone,
-  isSame,
-  killNow,
-  memoryOf,
-  nameFor,
-  orphanedHolders,
-  skip,
-  unservedMount,
-} from './scene.js'
+import { unservedMount } from '../fixtures/unserved-mount.js'
+import { cgroupsOf, channel, fdsOf, gone, isSame, killNow, memoryOf, nameFor, orphanedHolders, skip } from './scene.js'
 
 t.test('a holder', { skip }, async (t) => {
   t.test('takes a channel, gives a copy, and closes it on command', async (t) => {

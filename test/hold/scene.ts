@@ -5,10 +5,8 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { findHolders, type Holder } from '../../src/hold/holder.js'
 import { type HolderRecord, Holders } from '../../src/hold/holders.js'
-import { abortConnection } from '../../src/kernel/connection.js'
-import { connectionOf, readMounts } from '../../src/kernel/mountinfo.js'
+import { readMounts } from '../../src/kernel/mountinfo.js'
 import { failedWith } from '../../src/native/error.js'
-import { mount, umount, umountFlags } from '../../src/native/mount.js'
 import { sameOpenFile } from '../../src/native/process.js'
 import type { Fd, Pid, RemoteFd } from '../../src/native/types.js'
 import { Child } from '../fixtures/child.js'
@@ -46,20 +44,6 @@ export function channel(t: Test): Fd {
   const fd = openSync('/dev/fuse', 'r+') as Fd
   t.teardown(() => closeSync(fd))
   return fd
-}
-
-/** A FUSE mount that nobody serves yet; its channel is this process's only. */
-export function unservedMount(t: Test): { fd: Fd; mountpoint: string; connection: number } {
-  const mountpoint = mkdtempSync(join(tmpdir(), 'keepmount-hold-'))
-  const fd = openSync('/dev/fuse', 'r+') as Fd
-  mount('keepmount-test', mountpoint, 'fuse', 0, `fd=${fd},rootmode=40000,user_id=0,group_id=0`)
-  const connection = connectionOf(readMounts().find((each) => each.mountpoint === mountpoint)?.device ?? '')
-  t.teardown(() => {
-    abortConnection(connection)
-    umount(mountpoint, umountFlags.MNT_DETACH)
-    rmSync(mountpoint, { recursive: true })
-  })
-  return { fd, mountpoint, connection }
 }
 
 export const fdsOf = (pid: Pid): string[] => readdirSync(`/proc/${pid}/fd`).sort((a, b) => Number(a) - Number(b))

@@ -2,9 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { abortConnection } from '../../src/kernel/connection.js'
-import { connectionOf } from '../../src/kernel/mountinfo.js'
 import { umount, umountFlags } from '../../src/native/mount.js'
+import { abortMountAt } from '../fixtures/abort.js'
 import { MirrorLives } from '../fixtures/mirror-lives.js'
 import { placeFor } from '../fixtures/place.js'
 import { type Call, type Operand, SyscallApplication } from '../fixtures/syscalls.js'
@@ -343,8 +342,7 @@ t.test('a connection that was aborted ends the mirror with an error that says so
   const place = placeFor(t)
   const lives = await new MirrorLives(place).start()
   await new SyscallApplication(place, place.mount).snapshot()
-  const [mount] = place.mounts()
-  abortConnection(connectionOf(mount?.device ?? ''))
+  abortMountAt(place.mount)
   t.equal((await lives.end()).code, 1)
   t.match(lives.stderr, /connection was aborted/)
   t.same(readdirSync(place.source), [], 'and leaves nothing in the source')

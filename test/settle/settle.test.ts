@@ -2,7 +2,7 @@
 // that dies in the middle. The application is the prober, whose exit code is the errno it was given.
 import { closeSync, constants, openSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { abortConnection, waitingRequests } from '../../src/kernel/connection.js'
+import { waitingRequests } from '../../src/kernel/connection.js'
 import { connectionOf } from '../../src/kernel/mountinfo.js'
 import { rawSyscall } from '../../src/native/ffi.js'
 import { withoutBlocking } from '../../src/native/files.js'
@@ -14,6 +14,7 @@ import { isAborted } from '../../src/settle/aborted.js'
 import { failInFlight } from '../../src/settle/fail.js'
 import { RESENT, resend } from '../../src/settle/resend.js'
 import { settle } from '../../src/settle/settle.js'
+import { abortMountAt } from '../fixtures/abort.js'
 import { until, within } from '../fixtures/deadline.js'
 import { placeFor } from '../fixtures/place.js'
 import { answerInit } from '../fixtures/raw-daemon.js'
@@ -60,7 +61,7 @@ t.test('resend: what was read comes again, marked, and before what was not', asy
   const again = read(channel)
   t.equal(again?.unique, (first?.unique ?? 0n) | RESENT)
   t.equal((read(channel)?.unique ?? 0n) & RESENT, 0n, 'the queued one is not marked')
-  abortConnection(connection)
+  abortMountAt(mountpoint)
   await Promise.all([eaten, queued])
 })
 
@@ -129,13 +130,13 @@ t.test('hold: nothing is done', async (t) => {
   t.strictSame(settle(channel, connection, mountpoint, { kind: 'hold' }), { policy: 'hold', failed: null })
   t.equal(waitingRequests(connection), 1)
   t.equal(pollOnce(channel, pollEvents.POLLIN, 0), 0, 'and nothing comes again')
-  abortConnection(connection)
+  abortMountAt(mountpoint)
   await eaten
 })
 
 t.test('an aborted connection is told from a living one', async (t) => {
-  const { channel, connection } = served(t)
+  const { channel, mountpoint } = served(t)
   t.equal(isAborted(channel), false)
-  abortConnection(connection)
+  abortMountAt(mountpoint)
   t.equal(isAborted(channel), true)
 })

@@ -3,12 +3,14 @@
 import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { umountFlags } from '../../src/native/mount.js'
+import { isAborted } from '../../src/settle/aborted.js'
 import { nothingLeft } from '../fixtures/after-all.js'
 import { Application } from '../fixtures/application.js'
 import { runToEnd } from '../fixtures/child.js'
 import { Managed, moodyMirror } from '../fixtures/managed.js'
 import { type Place, placeFor } from '../fixtures/place.js'
 import { cannotGraft, stockDaemons } from '../fixtures/stock-daemons.js'
+import { unservedMount } from '../fixtures/unserved-mount.js'
 
 const ways: Record<string, (place: Place, application: Application) => Promise<unknown>> = {
   umount: (place) => runToEnd(['umount', place.mount]),
@@ -86,6 +88,26 @@ for (const [situation, { lives, make, skip = false }] of Object.entries(situatio
       await nothingLeft(t, place)
     })
   }
+}
+
+for (const [situation, { lives, make, skip = false }] of Object.entries(situations)) {
+  // The relay has the file system open, so that its number is not free before keepmount has seen it go.
+  if (situation === 'behind its relay') continue
+  t.test(`somebody else's mount that gets our number at once lives on, while ${situation}`, { skip }, async (t) => {
+    const place = placeFor(t)
+    const application = new Application(place)
+    const managed = await make(place)
+    // So that keepmount sees our mount go and the other one come at once.
+    process.kill(managed.pid, 'SIGSTOP')
+    await application.do('umount2', place.mount, umountFlags.MNT_DETACH)
+    const other = unservedMount(t)
+    process.kill(managed.pid, 'SIGCONT')
+    t.equal(other.connection, managed.connection, 'the number is given again')
+    t.same(await managed.child.end(), { code: 0, signal: null })
+    t.equal(managed.life, lives, 'no further life')
+    t.equal(isAborted(other.fd), false)
+    await nothingLeft(t, place)
+  })
 }
 
 t.test('umount while the next life starts succeeds once that serves', async (t) => {
