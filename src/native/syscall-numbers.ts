@@ -81,6 +81,8 @@ export const syscallNumbers = {
   epoll_ctl: [233, 21],
   truncate: [76, 45],
   umask: [95, 166],
+  inotify_init1: [294, 26],
+  inotify_add_watch: [254, 27],
   setfsuid: [122, 151],
   setfsgid: [123, 152],
   pidfd_send_signal: [424, 424],

@@ -12,6 +12,7 @@ import { resend } from '../settle/resend.js'
 import { settle } from '../settle/settle.js'
 import { startLife } from './beginning.js'
 import { capture, takeChannel } from './capturing.js'
+import { followClones } from './clones.js'
 import { end } from './end.js'
 import { type GiveUpReason, tenths } from './events.js'
 import { endGraft, graft, handBack, prepareNextLife, rejoin, respawnGrafted } from './grafting.js'
@@ -22,7 +23,7 @@ import { forget } from './ours.js'
 import { isWholly, seekAgain, suspectServer } from './seeking.js'
 import type { Action, MachineEvent } from './transitions.js'
 import { findStray, unmountOurs } from './unmount.js'
-import { follow, rescan, suspectStock } from './watching.js'
+import { follow, suspectStock } from './watching.js'
 
 export const actions = {
   prove(m) {
@@ -54,7 +55,7 @@ export const actions = {
     }
     prepareNextLife(m)
     if (m.graft) healWhenPossible(m)
-    else rescan(m)
+    else followClones(m)
     if (pause && m.holdsBack) releaseHeldLater(m, pause.since)
   },
 
@@ -135,7 +136,7 @@ export const actions = {
 
   rejoin(m) {
     rejoin(m)
-    if (!m.graft) rescan(m)
+    if (!m.graft) followClones(m)
   },
 
   retire(m, { event }) {

@@ -11,6 +11,7 @@ import { findCommand } from '../preflight/command.js'
 import type { StateFolder } from '../state/folder.js'
 import type { MountRecord } from '../state/record.js'
 import { capture } from './capturing.js'
+import { followClones } from './clones.js'
 import { end } from './end.js'
 import type { EventSink } from './events.js'
 import { prepareNextLife } from './grafting.js'
@@ -18,7 +19,7 @@ import { killAndWait, pidfdIfAlive } from './life.js'
 import { ManagedMount } from './managed-mount.js'
 import { holderCount } from './options.js'
 import { recognize } from './ours.js'
-import { follow, lookForMount, rescan } from './watching.js'
+import { follow, lookForMount } from './watching.js'
 
 /**
  * The managed mount as its last supervisor left it, going on.
@@ -58,7 +59,7 @@ function goOnServing(m: ManagedMount, server: Pid | null): void {
   if (m.options.revive === 'inherit' && m.holders.channels().length === 0 && !capture(m)) return
   m.enter('serving')
   prepareNextLife(m)
-  rescan(m)
+  followClones(m)
 }
 
 function goOnStarting(m: ManagedMount, server: Pid | null): void {

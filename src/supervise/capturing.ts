@@ -1,5 +1,6 @@
 // The mount's channels between the daemon and the holders: taken from the one, kept by the others, fetched back.
 import { channelFdsOf, isSame, takeFd } from '../capture/take-channels.js'
+import { fuseFdsOf } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
@@ -16,13 +17,17 @@ export function capture(m: ManagedMount): boolean {
   return true
 }
 
-/** Holds clones that the daemon has opened since, and lets go of those that it has closed. */
-export function recapture(m: ManagedMount): void {
-  if (!m.mount || !m.leader) return
+/**
+ * Holds clones that the daemon has opened since, and lets go of those that it has closed. What it has opened and not made a
+ * clone yet is held as well: it is the same open file afterwards.
+ */
+export function recapture(m: ManagedMount): Recaptured {
+  const nothing = { opened: 0, isSettled: true }
+  if (!m.mount || !m.leader) return nothing
   const { pid } = m.leader
   const present = channelFdsOf(pid, m.mount.connection)
   const [witness] = m.holders.records()
-  if (present.length === 0 || !witness) return
+  if (present.length === 0 || !witness) return nothing
   const held = m.holders.channels().map((channel, i) => ({ channel, fd: witness.fds[i] as RemoteFd }))
   const isHeld = (remote: RemoteFd) => held.some(({ fd }) => isSame(witness.pid, fd, pid, remote))
   const isPresent = (fd: RemoteFd) => present.some((remote) => isSame(witness.pid, fd, pid, remote))
@@ -31,6 +36,16 @@ export function recapture(m: ManagedMount): void {
   for (const remote of opened) hold(m, pid, remote)
   for (const { channel } of closed) if (m.holders.channels().length > 1) m.holders.drop(channel)
   if (opened.length + closed.length > 0) m.save()
+  const named = fuseFdsOf(pid).map(({ connection }) => connection !== null)
+  // A kernel before 6.18 names none.
+  return { opened: opened.length, isSettled: named.every(Boolean) || !named.some(Boolean) }
+}
+
+export interface Recaptured {
+  /** How many are held that were not. */
+  readonly opened: number
+  /** False if one is no clone yet: it may become the channel of another mount, and must be let go of then. */
+  readonly isSettled: boolean
 }
 
 /** A channel from a holder, for us to use and close; null if no holder has one. */

@@ -17,6 +17,7 @@ import { StartLimit } from '../revive/restart-policy.js'
 import type { StateFolder } from '../state/folder.js'
 import type { Crash, MountRecord } from '../state/record.js'
 import { actions, startAnew } from './actions.js'
+import type { Clones } from './clones.js'
 import type { EventFacts, EventName, EventSink, GiveUpReason, MountEvent } from './events.js'
 import { endRelay, type Graft } from './grafting.js'
 import type { Life } from './life.js'
@@ -83,6 +84,8 @@ export class ManagedMount {
   healing: Healing | null = null
   /** Whether there may be requests that an earlier life had read, and that are held back. */
   holdsBack = false
+  /** From the first moment on in which a daemon serves the channel itself. */
+  clones: Clones | null = null
   /** It waits to be needed, or serves for `graft`. */
   relay: Relay | null = null
   /** What is to become the next life. */
@@ -252,6 +255,8 @@ export class ManagedMount {
     for (const pid of [...this.holderWatches.keys()]) this.unwatchHolder(pid)
     this.life?.release()
     this.life = null
+    this.clones?.close()
+    this.clones = null
     this.watcher.close()
     this.connection?.close()
     this.connection = null

@@ -11,7 +11,6 @@ import { failedWith } from '../native/error.js'
 import type { Exit } from '../native/process.js'
 import type { Fd, Pid } from '../native/types.js'
 import { likelyMountpoint } from '../preflight/mountpoint.js'
-import { recapture } from './capturing.js'
 import { daemonFamily, Life } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
 import { Standby } from './standby.js'
@@ -113,7 +112,7 @@ export function channelOfDaemon(m: ManagedMount, held: HeldChannel): Fd | null {
   if (m.graft) return duplicateFd(m.graft.channel)
   const pid = m.leader.pid
   const present = channelFdsOf(pid, m.mount.connection)
-  // A clone that the daemon has closed since is served by the first one; the next rescan puts it right.
+  // A clone that the daemon has closed since is served by the first one; the next look puts it right.
   const remote = present[m.holders?.channels().indexOf(held) ?? 0] ?? present[0]
   try {
     return remote === undefined ? null : takeFd(pid, remote)
@@ -162,20 +161,3 @@ const LEAST_PATIENCE_MS = 1000
 const SLOWER_THAN_FIRST = 5
 /** Where a process sleeps that has sent a FUSE request: fs/fuse/dev.c. */
 const waitsForFuse = /^(request_wait_answer|__fuse_request_send|fuse_get_req)/
-
-const RESCAN_FIRST_MS = 20
-const RESCAN_LONGEST_MS = 5000
-
-/** Daemons open clones of their channel when their load grows, and no event tells of it: so it is looked for. */
-export function rescan(m: ManagedMount, delayMs = RESCAN_FIRST_MS): void {
-  const number = m.number
-  setTimeout(() => {
-    if (m.state !== 'serving' || m.number !== number) return
-    try {
-      recapture(m)
-    } catch {
-      // The daemon or a holder is just ending; whoever watches it will tell.
-    }
-    rescan(m, Math.min(delayMs * 2, RESCAN_LONGEST_MS))
-  }, delayMs).unref()
-}

@@ -8,7 +8,8 @@ import { fuseFdsOf } from '../../src/kernel/process.js'
 import type { Pid } from '../../src/native/types.js'
 import { nothingLeft } from '../fixtures/after-all.js'
 import { Child } from '../fixtures/child.js'
-import { within } from '../fixtures/deadline.js'
+import { builtExample, noExamples } from '../fixtures/compiled.js'
+import { until, within } from '../fixtures/deadline.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
 import { placeFor } from '../fixtures/place.js'
 
@@ -42,7 +43,7 @@ t.test(
       for (;;) {
         const wanted = channelsOf(managed.daemon)
         if (managed.holders.every((holder) => channelsOf(holder) === wanted)) return wanted
-        // Nothing tells of a clone that is opened; the supervisor looks for them, and so does this.
+        // No event tells of what the holders have.
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
     }
@@ -56,6 +57,32 @@ t.test(
       'and on record',
     )
     t.equal((await managed.stop()).code, 1, 'as this daemon itself ends on SIGTERM')
+    await nothingLeft(t, place)
+  },
+)
+
+t.test(
+  'a clone is held as soon as it is opened, however long nothing was opened before',
+  { skip: noExamples, timeout: 60_000 },
+  async (t) => {
+    const place = placeFor(t)
+    const program = builtExample('passthrough_ll', 'clone-opener')
+    const managed = await Managed.serving(place, {
+      daemon: [program, '-f', '-o', `source=${place.source}`, place.mount],
+      options: unlimited,
+    })
+    const { daemon, holders } = managed
+    // Looking at growing intervals, it would be seen later each time.
+    for (let clones = 1; clones <= 10; clones++) {
+      process.kill(daemon, 'SIGUSR1')
+      await until(
+        () => holders.every((holder) => fuseFdsOf(holder as Pid).length === clones + 1),
+        `clone ${clones} in all holders`,
+        4000,
+      )
+    }
+    t.ok(fuseFdsOf(daemon as Pid).every(({ connection }) => connection === managed.connection || connection === null))
+    await managed.stop()
     await nothingLeft(t, place)
   },
 )
