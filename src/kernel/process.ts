@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { failedWith } from '../native/error.js'
 import type { Pid, RemoteFd } from '../native/types.js'
+import { numberOf } from '../native/syscall-numbers.js'
 
 /**
  * When a process was started, in clock ticks since boot, as text: with its pid it names a process for good.
@@ -97,6 +98,18 @@ const readOr = (path: string): string | null => {
 }
 const namesIn = (path: string): string[] => {
   try {
+/**
+ * The descriptors that tasks of a process sleep in reading from, whatever of them is open now. Needs ptrace access.
+ * Source: proc_pid_syscall(5).
+ */
+export const readFromBy = (pid: Pid): RemoteFd[] =>
+  namesIn(`/proc/${pid}/task`).flatMap((tid) => {
+    const [number = '', fd] = (readOr(`/proc/${pid}/task/${tid}/syscall`) ?? '').split(' ')
+    return reading.has(number) ? [Number(fd) as RemoteFd] : []
+  })
+
+const reading = new Set((['read', 'readv', 'splice', 'recvmsg'] as const).map((name) => `${numberOf(name, arch)}`))
+
     return readdirSync(path)
   } catch {
     return []

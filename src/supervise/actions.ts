@@ -21,6 +21,7 @@ import { killFamily } from './life.js'
 import type { Cause, ManagedMount } from './managed-mount.js'
 import { forget } from './ours.js'
 import { isWholly, seekAgain, suspectServer } from './seeking.js'
+import { onceServerIsKnown } from './server.js'
 import type { Action, MachineEvent } from './transitions.js'
 import { findStray, unmountOurs } from './unmount.js'
 import { follow, suspectStock } from './watching.js'
@@ -232,7 +233,7 @@ function ask(m: ManagedMount): void {
         reason: 'stock-daemon',
         detail: 'it answers EIO to everything: it waits for a FUSE_INIT that never comes again',
       })
-    else m.dispatch('answered', { answer })
+    else onceServerIsKnown(m, () => m.dispatch('answered', { answer }))
   })
 }
 

@@ -1,8 +1,7 @@
 // What the supervisor sees happen outside, and which event of the state machine that is.
-import { findServedMount, mountKey, mountKeys, serversAmong } from '../capture/find-mount.js'
+import { findServedMount, mountKey, mountKeys } from '../capture/find-mount.js'
 import { channelFdsOf, takeFd } from '../capture/take-channels.js'
 import { KeepmountError } from '../errors/error.js'
-import { fdsCalled } from '../graft/descriptors.js'
 import type { HeldChannel, Replacement } from '../hold/holders.js'
 import { readFuseMounts } from '../kernel/mountinfo.js'
 import { hidesFds, startTimeOf, waitChannelsOf } from '../kernel/process.js'
@@ -15,6 +14,7 @@ import { daemonFamily, Life } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
 import { Standby } from './standby.js'
 import { know } from './ours.js'
+import { serversOf } from './server.js'
 
 /** The kernel's mount table has changed. */
 export function mountTableChanged(m: ManagedMount): void {
@@ -65,17 +65,11 @@ export function leaderExited(m: ManagedMount, exit: Exit): void {
     const gone = m.leader.pid
     const rest = daemonFamily(m.helpers(), null).filter((pid) => pid !== gone && startTimeOf(pid) !== null)
     const isComing = m.state === 'starting' || m.state === 'respawning'
-    const heirs = isComing || !m.mount ? rest : rest.filter((pid) => serves(m, pid))
+    const heirs = isComing || !m.mount ? rest : serversOf(m, rest).map(({ pid }) => pid)
     if (heirs.some((pid) => follow(m, pid))) return
   }
   m.lastExit = exit
   m.dispatch('daemon_exited', { exit })
-}
-
-/** True if requests of the mount reach a process: it has the channel, or the relay's socket in the place of it. */
-function serves(m: ManagedMount, pid: Pid): boolean {
-  if (m.graft) return fdsCalled(pid, m.graft.socket).length > 0
-  return m.mount !== null && serversAmong([pid], m.mount.connection).length > 0
 }
 
 /** Makes another process the one that matters. False if it is gone. */

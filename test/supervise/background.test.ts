@@ -2,7 +2,7 @@
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { argvOf, childrenOf, startTimeOf } from '../../src/kernel/process.js'
+import { argvOf, startTimeOf } from '../../src/kernel/process.js'
 import type { Pid } from '../../src/native/types.js'
 import { nothingLeft } from '../fixtures/after-all.js'
 import { builtExample, noExamples } from '../fixtures/compiled.js'
@@ -70,10 +70,14 @@ t.test(
       daemon: [program, '-o', `source=${place.source}`, place.mount],
       options: [...unlimited, '--revive', 'graft'],
     })
+    const parentOf = (pid: number) =>
+      Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) as Pid
+    t.equal(argvOf(parentOf(managed.daemon))[0], program, 'the child is the one that serves')
     const file = openSync(join(place.mount, 'file'), 'r')
     await managed.crash()
-    const parent = managed.daemon as Pid
-    const [child = 0] = childrenOf(parent)
+    const child = managed.daemon
+    const parent = parentOf(child)
+    t.equal(argvOf(parent)[0], program, 'also of the next life')
     t.equal((await managed.status()).state, 'healing')
     process.kill(parent, 'SIGUSR1')
     await until(() => startTimeOf(parent) === null, 'the end of the parent')
