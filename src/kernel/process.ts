@@ -1,18 +1,27 @@
 // Processes as procfs shows them. Nothing here follows a link of another process, which could lead onto a mount.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { arch } from '../native/arch.js'
 import { failedWith } from '../native/error.js'
-import type { Pid, RemoteFd } from '../native/types.js'
 import { numberOf } from '../native/syscall-numbers.js'
+import type { Pid, RemoteFd } from '../native/types.js'
 
 /**
  * When a process was started, in clock ticks since boot, as text: with its pid it names a process for good.
  * Null if it is gone or a zombie. Source: proc_pid_stat(5), fields 3 and 22.
  */
 export function startTimeOf(pid: Pid): string | null {
+  const [state, start] = stateAndStartOf(pid)
+  return state === 'Z' || state === 'X' ? null : start
+}
+
+/** The same, also of one that has ended and is there still, as it is while other threads than the first go on. */
+export const startedAt = (pid: Pid): string | null => stateAndStartOf(pid)[1]
+
+function stateAndStartOf(pid: Pid): [state: string | null, start: string | null] {
   const text = readOr(`/proc/${pid}/stat`)
-  if (text === null) return null
+  if (text === null) return [null, null]
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null)
+  return [fields[0] ?? null, fields[19] ?? null]
 }
 
 export interface ProcessIdentity {
@@ -89,15 +98,6 @@ export function hidesFds(pid: Pid): boolean {
 export const waitChannelsOf = (pid: Pid): string[] =>
   namesIn(`/proc/${pid}/task`).map((tid) => readOr(`/proc/${pid}/task/${tid}/wchan`) ?? '')
 
-const readOr = (path: string): string | null => {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return null
-  }
-}
-const namesIn = (path: string): string[] => {
-  try {
 /**
  * The descriptors that tasks of a process sleep in reading from, whatever of them is open now. Needs ptrace access.
  * Source: proc_pid_syscall(5).
@@ -110,6 +110,15 @@ export const readFromBy = (pid: Pid): RemoteFd[] =>
 
 const reading = new Set((['read', 'readv', 'splice', 'recvmsg'] as const).map((name) => `${numberOf(name, arch)}`))
 
+const readOr = (path: string): string | null => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return null
+  }
+}
+const namesIn = (path: string): string[] => {
+  try {
     return readdirSync(path)
   } catch {
     return []

@@ -1,7 +1,7 @@
 // Processes by file descriptor: pidfd_open(2), pidfd_getfd(2), pidfd_send_signal(2). A pidfd goes on naming the process it
 // was opened for when the pid has been given to another; it polls readable (POLLIN) once that process has ended.
 import { constants } from 'node:os'
-import { failedWith, SyscallError } from './error.js'
+import { SyscallError } from './error.js'
 import { rawSyscall } from './ffi.js'
 import { syscall } from './syscall.js'
 import type { Fd, Pid, RemoteFd } from './types.js'
@@ -11,20 +11,6 @@ import type { Fd, Pid, RemoteFd } from './types.js'
  * @throws SyscallError, ESRCH if there is no such process, EINVAL for a thread that does not lead its process
  */
 export const pidfdOpen = (pid: Pid): Fd => syscall('pidfd_open', `pid ${pid}`, pid, 0) as Fd
-
-/**
- * Becomes readable when this thread has ended, also while others of its process go on. Undefined where there is no such
- * thing. Source: pidfd_open(2), PIDFD_THREAD, since Linux 6.9.
- */
-export function threadPidfd(tid: Pid): Fd | undefined {
-  try {
-    return syscall('pidfd_open', `thread ${tid}`, tid, PIDFD_THREAD) as Fd
-  } catch (error) {
-    if (failedWith(error, 'EINVAL', 'ESRCH', 'ENOENT')) return undefined
-    throw error
-  }
-}
-const PIDFD_THREAD = 0o200
 
 /**
  * A copy of another process's file descriptor: the same open file, CLOEXEC here. Needs ptrace access

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs'
 import { serversAmong } from '../capture/find-mount.js'
 import { findHolders } from '../hold/holder.js'
 import { type HolderRecord, Holders, type HoldersOptions } from '../hold/holders.js'
-import { familyOf, isAlive, type ProcessIdentity } from '../kernel/process.js'
+import { familyOf, isAlive, type ProcessIdentity, startedAt } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import type { Pid } from '../native/types.js'
 import { findCommand } from '../preflight/command.js'
@@ -12,6 +12,7 @@ import type { StateFolder } from '../state/folder.js'
 import type { MountRecord } from '../state/record.js'
 import { capture } from './capturing.js'
 import { followClones } from './clones.js'
+import { abortDecoysOf } from './dying.js'
 import { end } from './end.js'
 import type { EventSink } from './events.js'
 import { prepareNextLife } from './grafting.js'
@@ -38,11 +39,13 @@ export function takeUp(record: MountRecord, folder: StateFolder, sink: EventSink
   )
   const server = m.mount ? findServer(m, record) : aliveDaemon(record)
   recognize(m, server)
-  if (m.mount ? !m.isMounted() : server === null) {
+  const isGone = m.mount ? !m.isMounted() : server === null
+  // One that serves a mount that is gone ends by itself, when it has written what it has to; a later life never served it.
+  if (server === null && (!isGone || record.state === 'respawning')) endSilentDaemon(record)
+  if (isGone) {
     end(m, { keepFolder: true })
     return null
   }
-  if (server === null) endSilentDaemon(record)
   m.adopted = true
   m.leader = null
   m.startedAt = m.servingSince = performance.now()
@@ -77,11 +80,14 @@ function adoptHolders(record: MountRecord, folder: StateFolder, options: Holders
 }
 
 /** A daemon behind a relay has lost it with its supervisor: it serves nobody, and its next life is to be the only one. */
-function endSilentDaemon(record: MountRecord): void {
-  const pid = aliveDaemon(record)
-  if (pid === null) return
-  const pidfds = familyOf(pid).flatMap(pidfdIfAlive)
-  killAndWait(pidfds)
+function endSilentDaemon({ daemon, mount }: MountRecord): void {
+  // Also one that has been killed and waits for itself: then its first thread may have ended.
+  if (daemon === null || startedAt(daemon.pid as Pid) !== daemon.startTime) return
+  const family = familyOf(daemon.pid as Pid)
+  const pidfds = family.flatMap(pidfdIfAlive)
+  killAndWait(pidfds, () => {
+    for (const pid of family) abortDecoysOf(pid, mount)
+  })
   for (const pidfd of pidfds) closeFd(pidfd)
 }
 

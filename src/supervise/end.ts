@@ -16,6 +16,9 @@ export function end(m: ManagedMount, { error, keepFolder = false }: { error?: un
   const leavesDeadMount = m.gaveUp && m.options.onGiveUp === 'abort'
   m.connection?.abort()
   if (!leavesDeadMount) unmountOurs(m)
+  // What keeps it from ending ends with the seeking, and after it no thread can make another such thing.
+  m.life?.signal(SIGKILL)
+  m.seeking?.end()
   m.life?.kill()
   m.closing = Promise.all([m.closing, m.follower?.idle])
   endRelay(m)
@@ -42,3 +45,4 @@ function exitCode({ lastExit, gaveUp }: ManagedMount): number {
 }
 
 const OWN_FAILURE = 125
+const SIGKILL = 9

@@ -120,7 +120,8 @@ export function pidfdIfAlive(pid: Pid): Fd[] {
   }
 }
 
-export function killAndWait(pidfds: readonly Fd[]): void {
+/** @param free takes away what may keep those from ending that have been killed */
+export function killAndWait(pidfds: readonly Fd[], free: () => void = () => {}): void {
   for (const pidfd of pidfds) {
     try {
       pidfdSendSignal(pidfd, SIGKILL)
@@ -128,6 +129,7 @@ export function killAndWait(pidfds: readonly Fd[]): void {
       if (!failedWith(error, 'EPERM')) throw error
     }
   }
+  free()
   // One in an uninterruptible sleep dies when its mount's connection is aborted, or later.
   awaitEnd(pidfds, KILL_DEADLINE_MS)
 }

@@ -12,9 +12,9 @@ import type { Fd, Pid } from '../native/types.js'
 import { likelyMountpoint } from '../preflight/mountpoint.js'
 import { daemonFamily, Life } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
-import { Standby } from './standby.js'
 import { know } from './ours.js'
 import { serversOf } from './server.js'
+import { Standby } from './standby.js'
 
 /** The kernel's mount table has changed. */
 export function mountTableChanged(m: ManagedMount): void {
