@@ -37,8 +37,8 @@ export type Expectation =
   | { readonly errno: string }
   | { readonly done: true }
   | { readonly count: number }
-  /** `older`: what they were before their last change, see FileNode. */
-  | { readonly bytes: Buffer; readonly older: Buffer; readonly file: FileNode }
+  /** From where in the file; `older`: what they were before their last change, see FileNode. */
+  | { readonly bytes: Buffer; readonly older: Buffer; readonly from: number; readonly file: FileNode }
   | { readonly text: string }
   /** In any order. */
   | { readonly names: readonly string[] }
@@ -48,7 +48,7 @@ export type Expectation =
   /** Only all processes together can tell, see shared.ts. */
   | { readonly shared: true }
 
-export type ExpectedEntry = Entry & { readonly older?: Buffer }
+export type ExpectedEntry = Entry & { readonly older?: Buffer; readonly file?: FileNode }
 
 /** The model has no answer, as for a mapping behind the end of a file: it is not tried. */
 export const impossible = 'impossible'

@@ -7,10 +7,12 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Totals } from './answer.js'
 import { failure, tryFeatures, UnusableFolder } from './calibrate.js'
+import { CutOperations, type SharedCauses } from './cuts.js'
+import { Model } from './model/model.js'
 import type { Operation } from './operations.js'
 import { DEADLINE_MS, type OracleOptions } from './options.js'
-import { PerformingChild } from './performing-child.js'
-import { Player } from './player.js'
+import { actualOf, PerformingChild } from './performing-child.js'
+import { type Play, Player } from './player.js'
 import { SharedJudge } from './shared.js'
 import { type Left, Tally, type Verdict } from './verdict.js'
 
@@ -30,22 +32,24 @@ export async function oracle(options: OracleOptions): Promise<Verdict> {
   try {
     const tally = new Tally()
     const shared = new SharedJudge()
+    const sharedCauses: SharedCauses = new Map()
     const told = (phase: 'calibrated' | 'working' | 'done'): void =>
       onProgress({ phase, seed, operations: tally.operations, findings: tally.findings.length })
     told('calibrated')
     const numbers = options.only ? [options.only.process] : Array.from({ length: processes }, (_, number) => number)
-    const play = {
+    const play: Play = {
       options: { ...options, seed },
       root: run.root,
       left: new Set(left.map(({ feature }) => feature)),
       shared,
+      sharedCauses,
       tally,
       progress: () => told('working'),
     }
     const prints = await Promise.all(numbers.map((number) => new Player(play, number).run()))
-    await run.judgeTotals(shared, tally)
+    await run.judgeTotals({ shared, sharedCauses, tally })
     told('done')
-    const { operations, seconds, kinds, sorts, findings, known } = tally
+    const { operations, seconds, kinds, sorts, findings, known, cuts } = tally
     const fingerprint = createHash('sha1').update(prints.join()).digest('hex')
     const clean = Object.values(sorts).every((count) => count === 0)
     return {
@@ -60,6 +64,7 @@ export async function oracle(options: OracleOptions): Promise<Verdict> {
       sorts,
       findings,
       known,
+      cuts,
     }
   } finally {
     await run.remove()
@@ -109,13 +114,17 @@ class Run {
     }
   }
 
-  async judgeTotals(shared: SharedJudge, tally: Tally): Promise<void> {
+  async judgeTotals({ shared, sharedCauses, tally }: Pick<Play, 'shared' | 'sharedCauses' | 'tally'>): Promise<void> {
     const operation: Operation = { kind: 'totals', folder: this.name }
     const reply = await this.child.ask(operation)
     const problem = failure(reply)
+    const actual = actualOf(reply)
+    const cuts = new CutOperations([], new Model(), sharedCauses)
+    const cause = actual && cuts.causeOf(operation, { shared: true }, actual, false)
+    if (cause) return tally.cut(operation, actual, cause)
     const misfits =
-      problem === undefined && 'actual' in reply && 'value' in reply.actual
-        ? shared.finish(reply.actual.value as Totals)
+      actual && 'value' in actual
+        ? shared.finish(actual.value as Totals)
         : [{ sort: 'late' in reply ? 'hang' : 'error', expected: 'success', actual: String(problem) } as const]
     for (const misfit of misfits) tally.find(misfit, operation, -1, -1, reply.ms)
   }

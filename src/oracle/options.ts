@@ -1,4 +1,6 @@
 // What the oracle is asked for.
+import type { Crashes } from './crashes.js'
+import type { Cut } from './cuts.js'
 import type { Left } from './verdict.js'
 
 export interface OracleOptions {
@@ -25,8 +27,10 @@ export interface OracleOptions {
    * ends, since the model has gone another way.
    */
   readonly known?: ReadonlySet<string>
-  /** The file system is crashed meanwhile: see either-way.ts. */
-  readonly crashes?: boolean
+  /** When the file system is crashed meanwhile: see either-way.ts. */
+  readonly crashes?: Crashes
+  /** What the daemon does in several steps, and crashes cut in two: see cuts.ts. */
+  readonly cuts?: readonly Cut[]
   /** A shorter run of one process: only these steps of it are done, with what the others would have made left away. */
   readonly only?: { readonly process: number; readonly steps: readonly StepRange[] }
   readonly onProgress?: (progress: Progress) => void

@@ -2,6 +2,7 @@
 // the next alone, and each can be repeated without those before. In the end of a chapter all that is there is compared.
 import { createHash } from 'node:crypto'
 import { type Actual, type Expectation, impossible } from './answer.js'
+import { CutOperations, type SharedCauses } from './cuts.js'
 import { isEitherWay } from './either-way.js'
 import { type Drawing, draw } from './generate.js'
 import { judge, type Misfit } from './judge.js'
@@ -23,6 +24,7 @@ export interface Play {
   readonly root: string
   readonly left: ReadonlySet<Feature>
   readonly shared: SharedJudge
+  readonly sharedCauses: SharedCauses
   readonly tally: Tally
   readonly progress: () => void
 }
@@ -30,6 +32,7 @@ export interface Play {
 export class Player {
   private child: PerformingChild
   private readonly hash = createHash('sha1')
+  private cuts: CutOperations
   /** A hung child may be stuck in the kernel, and the next would be too. */
   private hung = false
 
@@ -38,6 +41,7 @@ export class Player {
     private readonly process: number,
   ) {
     this.child = this.start()
+    this.cuts = this.cutsOn(new Model())
   }
 
   /** Plays to the end. The fingerprint of all operations. */
@@ -58,6 +62,10 @@ export class Player {
     return new PerformingChild(this.play.root, performer, deadline)
   }
 
+  private cutsOn(model: Model): CutOperations {
+    return new CutOperations(this.play.options.cuts ?? [], model, this.play.sharedCauses)
+  }
+
   private get over(): boolean {
     const { seconds = Number.POSITIVE_INFINITY, signal, untilFound = false } = this.play.options
     const { tally } = this.play
@@ -72,6 +80,7 @@ export class Player {
     const random = new Random(options.seed, this.process, chapter)
     const plan = new Model(left)
     const model = options.only ? new Model(left) : plan
+    this.cuts = this.cutsOn(model)
     const counts = { race: 0 }
     // With a working directory in it, and without.
     const inside = (this.process + chapter) % 2 === 0
@@ -124,11 +133,14 @@ export class Player {
     const text = describe(operation)
     this.hash.update(`${text}\n`)
     this.play.options.onOperation?.(this.process, step, text)
+    const from = performance.now()
     const reply = await this.child.ask(operation)
+    const wasHit = this.play.options.crashes?.hit(from, performance.now()) ?? false
     tally.took(operation.kind, reply.ms, this.process, step)
+    this.cuts.take(operation, wasHit)
     const actual = actualOf(reply)
     let misfit: Misfit | undefined
-    if (actual) misfit = this.isEitherWay(operation, expected, actual) ? undefined : judge(actual, expected)
+    if (actual) misfit = this.isEitherWay(operation, expected, actual, wasHit) ? undefined : judge(actual, expected)
     else if ('late' in reply) {
       misfit = { sort: 'hang', expected: 'an answer', actual: 'none' }
       this.hung = true
@@ -140,14 +152,20 @@ export class Player {
     misfit ??= shared.take(operation, actual)
     if (actual === undefined) shared.take(operation, undefined)
     if (!misfit) return true
+    const cause = actual && this.cuts.causeOf(operation, expected, actual, wasHit)
+    if (cause) {
+      tally.cut(operation, actual, cause)
+      // What belongs to all is none of the model's, which has gone another way otherwise.
+      return 'shared' in expected
+    }
     if (this.play.options.known?.has(sortOf({ ...misfit, kind: operation.kind }))) tally.known++
     else tally.find(misfit, operation, this.process, step, reply.ms)
     this.play.progress()
     return false
   }
 
-  private isEitherWay({ kind }: Operation, expected: Expectation, actual: Actual): boolean {
-    return this.play.options.crashes === true && isEitherWay(kind, expected, actual)
+  private isEitherWay({ kind }: Operation, expected: Expectation, actual: Actual, wasHit: boolean): boolean {
+    return this.play.options.crashes !== undefined && isEitherWay(kind, expected, actual, wasHit)
   }
 
   /** True if any of these steps is to be done. */

@@ -1,5 +1,7 @@
 // What the oracle says in the end, and how it is put together while the processes work.
 
+import type { Actual } from './answer.js'
+import type { Cut } from './cuts.js'
 import type { Misfit, Sort } from './judge.js'
 import type { Kind, Operation } from './operations.js'
 import { describe, type Feature, featureTable } from './operations.js'
@@ -39,6 +41,8 @@ export interface Verdict {
   readonly findings: readonly Finding[]
   /** How often it met with what was known before. */
   readonly known: number
+  /** How often it met with what a crash had cut in two, by what that was. */
+  readonly cuts: Readonly<Record<string, number>>
 }
 
 export interface Left {
@@ -54,6 +58,7 @@ export class Tally {
   readonly kinds: Partial<Record<Kind, KindResult>> = {}
   operations = 0
   known = 0
+  readonly cuts: Record<string, number> = {}
   private readonly started = performance.now()
 
   get seconds(): number {
@@ -73,6 +78,11 @@ export class Tally {
       longest_ms: longer ? Math.round(ms * 100) / 100 : longest_ms,
       longest_at: longer ? { process, step } : longest_at,
     }
+  }
+
+  cut({ kind }: Operation, actual: Actual, { why }: Cut): void {
+    const what = `${kind} ${'errno' in actual ? actual.errno : 'bytes'}: ${why}`
+    this.cuts[what] = (this.cuts[what] ?? 0) + 1
   }
 
   find(misfit: Misfit, operation: Operation, process: number, step: number, took_ms: number): Finding {
@@ -105,7 +115,7 @@ export const findingText = (finding: Finding): string => {
 
 /** The verdict as text: what was left out, a row per kind, what was found. */
 export function verdictTable(verdict: Verdict): string {
-  const { seed, processes, operations, seconds, kinds, left, findings, sorts, clean, known } = verdict
+  const { seed, processes, operations, seconds, kinds, left, findings, sorts, clean, known, cuts } = verdict
   const row = (...cells: (string | number)[]): string =>
     cells.map((cell, i) => (i === 0 ? String(cell).padEnd(12) : String(cell).padStart(12))).join('')
   return [
@@ -119,6 +129,7 @@ export function verdictTable(verdict: Verdict): string {
       ),
     ...findings.map(findingText),
     ...(known > 0 ? [`${known} times what was known before`] : []),
+    ...Object.entries(cuts).map(([what, count]) => `${count} times cut in two: ${what}`),
     clean
       ? 'clean'
       : Object.entries(sorts)

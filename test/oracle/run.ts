@@ -19,7 +19,8 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '0' },
     folder: { type: 'string' },
     daemon: { type: 'string' },
-    revive: { type: 'string', default: 'inherit' },
+    /** By graft, if a stock daemon is named. */
+    revive: { type: 'string' },
     json: { type: 'boolean' },
     trace: { type: 'boolean' },
     /** `process:from-to`, as in the verdict. */
@@ -51,8 +52,8 @@ if (values.folder !== undefined) {
     const { baseline, verdict, pauses, problems } = await underKills(place, {
       ...options,
       kills: Number(values.kills),
-      run: ['--revive', values.revive],
-      ...(daemon && { daemon: daemon.command(place), lost: leftBy(daemon) }),
+      run: ['--revive', values.revive ?? (values.daemon === undefined ? 'inherit' : 'graft')],
+      ...(daemon && { daemon: daemon.command(place), lost: leftBy(daemon), cuts: daemon.cuts ?? [] }),
     })
     console.log(`without kills:\n${verdictTable(baseline)}\n`)
     if (verdict) console.log(`with ${pauses.length} kills:\n${verdictTable(verdict)}`)

@@ -1,6 +1,7 @@
 // The oracle on a mount under `keepmount run`: first without kills, then the daemon is killed at seeded moments. What the
 // daemon did without kills is its own, and no finding.
 import { setTimeout as pass } from 'node:timers/promises'
+import { Crashes } from '../../src/oracle/crashes.js'
 import { type Left, type OracleOptions, oracle, sortOf, type Verdict } from '../../src/oracle/index.js'
 import { Random } from '../../src/oracle/random.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
@@ -41,11 +42,15 @@ export async function underKills(place: Place, options: UnderKills): Promise<Kil
   const pauses: number[] = []
   if (kills === 0) return { baseline, pauses, problems, managed }
   const random = new Random(seed, 'kills')
+  const crashes = new Crashes()
   const over = new AbortController()
   const killing = (async () => {
     while (pauses.length < kills) {
       await pass(random.next() * calm)
-      pauses.push((await managed.crash()).downtime_ms)
+      const from = managed.log.events.length
+      const isDead = crashes.begin()
+      const [revived] = await Promise.all([managed.crash(), managed.event('crashed', { from }).then(isDead)])
+      pauses.push(revived.downtime_ms)
     }
   })()
   killing.catch((error: unknown) => problems.push(String(error))).finally(() => over.abort())
@@ -56,7 +61,7 @@ export async function underKills(place: Place, options: UnderKills): Promise<Kil
     signal: over.signal,
     left: [...baseline.left, ...lost],
     known: new Set(baseline.findings.map(sortOf)),
-    crashes: true,
+    crashes,
   }
   const verdict = await oracle(endless)
   await killing.catch(() => undefined)

@@ -147,12 +147,14 @@ const isMapped = (model: Model, file: number): boolean =>
 const part = (file: FileNode, from: number, length: number) => ({
   bytes: Buffer.from(file.bytes.subarray(from, from + length)),
   older: Buffer.from(file.older.subarray(from, from + length)),
+  from,
   file,
 })
 
 function put(file: FileNode, offset: number, bytes: Buffer): void {
   if (bytes.length === 0) return
   const end = offset + bytes.length
+  file.changed = { from: Math.min(offset, file.bytes.length), to: end }
   if (end > file.bytes.length) file.bytes = sized(file.bytes, end)
   file.older = sized(file.older, Math.max(end, file.older.length))
   file.bytes.copy(file.older, offset, offset, end)
@@ -167,6 +169,7 @@ function cut(model: Model, file: FileNode, size: number): typeof done | Impossib
 }
 
 function resize(file: FileNode, size: number): void {
+  file.changed = { from: Math.min(size, file.bytes.length), to: Math.max(size, file.bytes.length) }
   file.older = sized(file.older, Math.max(size, file.older.length, file.bytes.length))
   if (size < file.bytes.length) file.bytes.copy(file.older, size, size)
   file.bytes = sized(file.bytes, size)

@@ -71,7 +71,7 @@ export class Model {
       if (node.type === 'symlink') return { path, facts, target: node.target, xattrs: {} }
       const xattrs = Object.fromEntries(node.xattrs)
       return node.type === 'file'
-        ? { path, facts, bytes: node.bytes, older: node.older, xattrs }
+        ? { path, facts, bytes: node.bytes, older: node.older, file: node, xattrs }
         : { path, facts, xattrs }
     })
   }

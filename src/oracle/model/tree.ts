@@ -11,10 +11,18 @@ export interface FileNode {
   readonly xattrs: Map<string, string>
   /** What each byte was before its last change, also behind the end: to tell a lost change from a wrong byte. */
   older: Buffer
+  /** The bytes that the last change was about, also those between the end as it was and them. */
+  changed: Span
   /** By number of the open file. */
   readonly locks: Map<number, 'shared' | 'exclusive'>
   /** Pages of a mapping are written back whenever the kernel likes, and change the time then. */
   wasMapped: boolean
+}
+
+/** The end is not included. */
+export interface Span {
+  readonly from: number
+  readonly to: number
 }
 
 export interface FolderNode {
@@ -63,6 +71,7 @@ export const newFile = (mode: number | undefined): FileNode => ({
   mtime: undefined,
   xattrs: new Map(),
   older: Buffer.alloc(0),
+  changed: { from: 0, to: 0 },
   locks: new Map(),
   wasMapped: false,
 })
