@@ -4,10 +4,9 @@
 // NAME is a row of test/fixtures/stock-daemons.ts.
 import { parseArgs } from 'node:util'
 import { oracle, verdictTable } from '../../src/oracle/index.js'
-import type { OracleOptions } from '../../src/oracle/options.js'
 import { Place } from '../fixtures/place.js'
 import { daemonNamed, leftBy } from '../fixtures/stock-daemons.js'
-import { underKills } from './under-kills.js'
+import { type UnderKills, underKills } from './under-kills.js'
 
 const separator = process.argv.indexOf('--')
 const { values } = parseArgs({
@@ -30,12 +29,13 @@ const { values } = parseArgs({
 const daemon = daemonNamed(values.daemon, separator < 0 ? [] : process.argv.slice(separator + 1))
 const seed = Number(values.seed ?? Date.now() % 1_000_000)
 const [process_, from, to] = (values.only ?? '').split(/[:-]/).map(Number)
-const options: Omit<OracleOptions, 'folder'> & { readonly seed: number } = {
+const options: Omit<UnderKills, 'kills'> = {
   seed,
   processes: Number(values.processes),
   ...(values.operations !== undefined && { operations: Number(values.operations) }),
   ...(values.trace && {
     onOperation: (who: number, step: number, text: string) => console.log(`${who}:${step} ${text}`),
+    onCrash: (text: string) => console.log(text),
   }),
   ...(values.only !== undefined && {
     only: { process: Number(process_), steps: [[Number(from), Number(to ?? from)]] as const },
@@ -49,7 +49,7 @@ if (values.folder !== undefined) {
 } else {
   const place = new Place()
   try {
-    const { baseline, verdict, pauses, problems } = await underKills(place, {
+    const { baseline, verdict, pauses, problems, managed } = await underKills(place, {
       ...options,
       kills: Number(values.kills),
       run: ['--revive', values.revive ?? (values.daemon === undefined ? 'inherit' : 'graft')],
@@ -59,6 +59,9 @@ if (values.folder !== undefined) {
     if (verdict) console.log(`with ${pauses.length} kills:\n${verdictTable(verdict)}`)
     const sorted = pauses.toSorted((a, b) => a - b)
     console.log(`downtime median ${sorted[sorted.length >> 1]} ms, longest ${sorted.at(-1)} ms`)
+    for (const event of managed.log.events)
+      if (event.event === 'noted')
+        console.log(`noted in life ${event.life}: ${event.what} ${JSON.stringify(event.facts)}`)
     for (const problem of problems) console.log(`PROBLEM: ${problem}`)
     process.exitCode = (verdict ?? baseline).clean && problems.length === 0 ? 0 : 1
   } finally {

@@ -19,6 +19,8 @@ export interface UnderKills extends Omit<OracleOptions, 'folder' | 'seed'> {
   readonly lost?: readonly Left[]
   /** Longest time from one revival to the next kill, in milliseconds. */
   readonly calm?: number
+  /** Each crash, before it and after it. */
+  readonly onCrash?: (text: string) => void
 }
 
 export interface KillResult {
@@ -33,7 +35,7 @@ export interface KillResult {
 }
 
 export async function underKills(place: Place, options: UnderKills): Promise<KillResult> {
-  const { kills, daemon, calm = 200, seed, run = [], lost = [], ...rest } = options
+  const { kills, daemon, calm = 200, seed, run = [], lost = [], onCrash, ...rest } = options
   const performer = [builtProgram('src/oracle/perform/main')]
   const common = { ...rest, folder: place.mount, seed, performer }
   const managed = await Managed.serving(place, { ...(daemon && { daemon }), options: [...unlimited, ...run] })
@@ -49,8 +51,10 @@ export async function underKills(place: Place, options: UnderKills): Promise<Kil
       await pass(random.next() * calm)
       const from = managed.log.events.length
       const isDead = crashes.begin()
+      onCrash?.(`kill ${pauses.length + 1}`)
       const [revived] = await Promise.all([managed.crash(), managed.event('crashed', { from }).then(isDead)])
       pauses.push(revived.downtime_ms)
+      onCrash?.(`life ${revived.life}`)
     }
   })()
   killing.catch((error: unknown) => problems.push(String(error))).finally(() => over.abort())
