@@ -11,6 +11,11 @@ export class Crashes {
     }
   }
 
+  /** True once there was one. */
+  get any(): boolean {
+    return this.spans.length > 0
+  }
+
   /** True if what took this time, by performance.now(), was under way at a crash. */
   hit(from: number, to: number): boolean {
     return this.spans.some((span) => span.from <= to && span.to >= from)

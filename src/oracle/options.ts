@@ -31,6 +31,8 @@ export interface OracleOptions {
   readonly crashes?: Crashes
   /** What the daemon does in several steps, and crashes cut in two: see cuts.ts. */
   readonly cuts?: readonly Cut[]
+  /** For how many milliseconds the kernel may keep the attributes of a file. Default 1000. */
+  readonly attrTimeout?: number
   /** A shorter run of one process: only these steps of it are done, with what the others would have made left away. */
   readonly only?: { readonly process: number; readonly steps: readonly StepRange[] }
   readonly onProgress?: (progress: Progress) => void
@@ -51,3 +53,4 @@ export interface Progress {
 }
 
 export const DEADLINE_MS = 30_000
+export const ATTR_TIMEOUT_MS = 1000

@@ -1,6 +1,7 @@
 // One process's part: chapter after chapter, each in a new folder with a new model, so that what is found in one leaves
 // the next alone, and each can be repeated without those before. In the end of a chapter all that is there is compared.
 import { createHash } from 'node:crypto'
+import { Aliases } from './aliases.js'
 import { type Actual, type Expectation, impossible } from './answer.js'
 import { CutOperations, type SharedCauses } from './cuts.js'
 import { isEitherWay } from './either-way.js'
@@ -8,7 +9,7 @@ import { type Drawing, draw } from './generate.js'
 import { judge, type Misfit } from './judge.js'
 import { Model } from './model/model.js'
 import { describe, type Feature, type Operation } from './operations.js'
-import { DEADLINE_MS, type OracleOptions } from './options.js'
+import { ATTR_TIMEOUT_MS, DEADLINE_MS, type OracleOptions } from './options.js'
 import { actualOf, PerformingChild } from './performing-child.js'
 import { Random } from './random.js'
 import type { SharedJudge } from './shared.js'
@@ -33,6 +34,7 @@ export class Player {
   private child: PerformingChild
   private readonly hash = createHash('sha1')
   private cuts: CutOperations
+  private aliases: Aliases
   /** A hung child may be stuck in the kernel, and the next would be too. */
   private hung = false
 
@@ -41,7 +43,9 @@ export class Player {
     private readonly process: number,
   ) {
     this.child = this.start()
-    this.cuts = this.cutsOn(new Model())
+    const model = new Model()
+    this.cuts = this.cutsOn(model)
+    this.aliases = this.aliasesOn(model)
   }
 
   /** Plays to the end. The fingerprint of all operations. */
@@ -66,6 +70,10 @@ export class Player {
     return new CutOperations(this.play.options.cuts ?? [], model, this.play.sharedCauses)
   }
 
+  private aliasesOn(model: Model): Aliases {
+    return new Aliases(model, this.play.options.attrTimeout ?? ATTR_TIMEOUT_MS)
+  }
+
   private get over(): boolean {
     const { seconds = Number.POSITIVE_INFINITY, signal, untilFound = false } = this.play.options
     const { tally } = this.play
@@ -81,6 +89,7 @@ export class Player {
     const plan = new Model(left)
     const model = options.only ? new Model(left) : plan
     this.cuts = this.cutsOn(model)
+    this.aliases = this.aliasesOn(model)
     const counts = { race: 0 }
     // With a working directory in it, and without.
     const inside = (this.process + chapter) % 2 === 0
@@ -134,13 +143,14 @@ export class Player {
     this.hash.update(`${text}\n`)
     this.play.options.onOperation?.(this.process, step, text)
     const from = performance.now()
+    this.aliases.take(from)
     const reply = await this.child.ask(operation)
     const wasHit = this.play.options.crashes?.hit(from, performance.now()) ?? false
     tally.took(operation.kind, reply.ms, this.process, step)
     this.cuts.take(operation, wasHit)
     const actual = actualOf(reply)
     let misfit: Misfit | undefined
-    if (actual) misfit = this.isEitherWay(operation, expected, actual, wasHit) ? undefined : judge(actual, expected)
+    if (actual) misfit = this.judge(operation, expected, actual, wasHit, from)
     else if ('late' in reply) {
       misfit = { sort: 'hang', expected: 'an answer', actual: 'none' }
       this.hung = true
@@ -164,8 +174,18 @@ export class Player {
     return false
   }
 
-  private isEitherWay({ kind }: Operation, expected: Expectation, actual: Actual, wasHit: boolean): boolean {
-    return this.play.options.crashes !== undefined && isEitherWay(kind, expected, actual, wasHit)
+  private judge(
+    operation: Operation,
+    expected: Expectation,
+    actual: Actual,
+    wasHit: boolean,
+    from: number,
+  ): Misfit | undefined {
+    const misfit = judge(actual, expected)
+    if (!misfit || !this.play.options.crashes?.any) return misfit
+    if (isEitherWay(operation.kind, expected, actual, wasHit)) return undefined
+    if ('errno' in actual || !('facts' in expected || 'entries' in expected)) return misfit
+    return judge(actual, this.aliases.allowing(operation, expected, actual.value, from))
   }
 
   /** True if any of these steps is to be done. */

@@ -14,6 +14,7 @@ export const attributeRules: { [K in AttributeKind & Kind]: Rule<K> } = {
   stat(model, { path }) {
     const found = walk(model.root, path, false)
     if ('errno' in found) return found
+    if (found.node?.type === 'folder') found.node.isChanged = false
     return found.node ? { facts: factsOf(found.node) } : fails('ENOENT')
   },
   chmod: (model, { path, mode }) =>

@@ -95,12 +95,16 @@ export const nameRules: { [K in NameKind & Kind]: Rule<K> } = {
     const { node } = found
     if (!node) return fails('ENOENT')
     if (node.type !== 'folder') return fails('ENOTDIR')
+    const unsettled = model.left.has('changingRead')
+    const names = new Set(node.entries.keys())
+    // Who can't look at the listing can only see by its time that a folder has changed, and not since when.
+    const isSettled = !(unsettled && node.isChanged)
     const reading = {
       folder: node,
-      sure: new Set(node.entries.keys()),
-      maybe: new Set<string>(),
+      sure: isSettled ? names : new Set<string>(),
+      maybe: isSettled ? new Set<string>() : names,
       seen: new Set<string>(),
-      unsettled: model.left.has('changingRead'),
+      unsettled,
     }
     node.readings.add(reading)
     model.folders.set(folder, reading)

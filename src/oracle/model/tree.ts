@@ -32,6 +32,8 @@ export interface FolderNode {
   mtime: number | undefined
   readonly xattrs: Map<string, string>
   readonly entries: Map<string, Node>
+  /** Something in it has been changed since it was looked at last. */
+  isChanged: boolean
   /** Those that read it bit by bit. */
   readonly readings: Set<Reading>
   removed: boolean
@@ -83,6 +85,7 @@ export const newFolder = (mode: number | undefined, parent?: FolderNode): Folder
   mtime: undefined,
   xattrs: new Map(),
   entries: new Map(),
+  isChanged: false,
   readings: new Set(),
   removed: false,
 })
@@ -116,6 +119,7 @@ export function setName(folder: FolderNode, name: string, node: Node | undefined
   else folder.entries.delete(name)
   if (node?.type === 'folder') node.parent = folder
   folder.mtime = undefined
+  folder.isChanged = true
   for (const reading of folder.readings) {
     for (const changed of reading.unsettled ? [...reading.sure, name] : [name]) {
       reading.sure.delete(changed)
