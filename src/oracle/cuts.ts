@@ -5,12 +5,12 @@ import type { Actual, Entry, Expectation } from './answer.js'
 import { judge } from './judge.js'
 import type { Model } from './model/model.js'
 import type { FileNode, Node } from './model/tree.js'
-import type { Kind, Operation } from './operations.js'
-import { nodesOf, nodesOnTheWay, partsOf, sharedOf } from './subjects.js'
+import type { Operation } from './operations.js'
+import { nodesOf, nodesOnTheWay, type Part, partsOf, sharedOf } from './subjects.js'
 
 export interface Cut {
   /** What may be cut; an operation that is made of several, as a race, is cut in any of them. */
-  readonly of: readonly Kind[]
+  readonly of: readonly Part[]
   /** It may end with this, and so may what comes later to what it was about. */
   readonly errno?: string
   /** The bytes of what it changes, in whole blocks of so many bytes, may be any, or missing. */

@@ -4,7 +4,7 @@
 import type { Actual, Expectation } from './answer.js'
 import type { Kind } from './operations.js'
 
-interface Row {
+export interface EitherWay {
   readonly kind: Kind
   readonly expected: string
   /** An errno, or null for success. */
@@ -13,7 +13,8 @@ interface Row {
   readonly underWay?: true
 }
 
-const rows: readonly Row[] = [
+/** After a crash. */
+const rows: readonly EitherWay[] = [
   // A removal that comes again and finds nothing has most likely been done the first time.
   { kind: 'removexattr', expected: 'ENODATA', actual: null, underWay: true },
   // What a folder is to another one the kernel knows by its names, and one that was looked up anew has another nodeid: then
@@ -24,11 +25,16 @@ const rows: readonly Row[] = [
   { kind: 'rename', expected: 'EINVAL', actual: 'EISDIR' },
 ]
 
-/** @param wasHit it was under way at a crash */
-export function isEitherWay(kind: Kind, expected: Expectation, actual: Actual, wasHit: boolean): boolean {
+/** True if this is a row of the table, or of those after a crash. */
+export function isEitherWay(
+  kind: Kind,
+  expected: Expectation,
+  actual: Actual,
+  { ways, hasCrashed, wasHit }: { ways: readonly EitherWay[]; hasCrashed: boolean; wasHit: boolean },
+): boolean {
   if (!('errno' in expected)) return false
   const came = 'errno' in actual ? actual.errno : null
-  return rows.some(
+  return [...ways, ...(hasCrashed ? rows : [])].some(
     (row) =>
       row.kind === kind && row.expected === expected.errno && row.actual === came && (wasHit || row.underWay !== true),
   )

@@ -1,6 +1,7 @@
 // What the oracle is asked for.
 import type { Crashes } from './crashes.js'
 import type { Cut } from './cuts.js'
+import type { EitherWay } from './either-way.js'
 import type { Left } from './verdict.js'
 
 export interface OracleOptions {
@@ -29,6 +30,8 @@ export interface OracleOptions {
   readonly known?: ReadonlySet<string>
   /** When the file system is crashed meanwhile: see either-way.ts. */
   readonly crashes?: Crashes
+  /** Answers of the daemon's own that are as right as the model's, without crashes as well: see either-way.ts. */
+  readonly ways?: readonly EitherWay[]
   /** What the daemon does in several steps, and crashes cut in two: see cuts.ts. */
   readonly cuts?: readonly Cut[]
   /** For how many milliseconds the kernel may keep the attributes of a file. Default 1000. */

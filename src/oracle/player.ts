@@ -181,10 +181,11 @@ export class Player {
     wasHit: boolean,
     from: number,
   ): Misfit | undefined {
+    const { ways = [], crashes } = this.play.options
+    const hasCrashed = crashes?.any === true
     const misfit = judge(actual, expected)
-    if (!misfit || !this.play.options.crashes?.any) return misfit
-    if (isEitherWay(operation.kind, expected, actual, wasHit)) return undefined
-    if ('errno' in actual || !('facts' in expected || 'entries' in expected)) return misfit
+    if (!misfit || isEitherWay(operation.kind, expected, actual, { ways, hasCrashed, wasHit })) return undefined
+    if (!hasCrashed || 'errno' in actual || !('facts' in expected || 'entries' in expected)) return misfit
     return judge(actual, this.aliases.allowing(operation, expected, actual.value, from))
   }
 

@@ -3,8 +3,11 @@ import type { Model } from './model/model.js'
 import { type FolderNode, type Node, walk } from './model/tree.js'
 import type { Kind, Operation } from './operations.js'
 
+/** Exchanging two names is no other renaming. */
+export type Part = Kind | 'exchange'
+
 /** Itself, and what it does besides. */
-export function partsOf(operation: Operation): readonly Kind[] {
+export function partsOf(operation: Operation): readonly Part[] {
   const { kind } = operation
   switch (kind) {
     case 'race':
@@ -12,6 +15,8 @@ export function partsOf(operation: Operation): readonly Kind[] {
     case 'count':
     case 'log':
       return [kind, 'open', 'write']
+    case 'rename':
+      return operation.how === 'exchange' ? ['exchange'] : [kind]
     case 'enter':
       return [kind, 'mkdir']
     case 'clear':

@@ -2,6 +2,7 @@
 // daemon did without kills is its own, and no finding.
 import { setTimeout as pass } from 'node:timers/promises'
 import { Crashes } from '../../src/oracle/crashes.js'
+import type { Cut } from '../../src/oracle/cuts.js'
 import { type Left, type OracleOptions, oracle, sortOf, type Verdict } from '../../src/oracle/index.js'
 import { Random } from '../../src/oracle/random.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
@@ -34,8 +35,11 @@ export interface KillResult {
   readonly managed: Managed
 }
 
+/** What grafting cannot settle: it was under way when the daemon died, and nobody knows whether it was done. */
+const graftCuts: readonly Cut[] = [{ of: ['exchange'], errno: 'EIO', why: 'to exchange names twice is to do nothing' }]
+
 export async function underKills(place: Place, options: UnderKills): Promise<KillResult> {
-  const { kills, daemon, calm = 200, seed, run = [], lost = [], onCrash, ...rest } = options
+  const { kills, daemon, calm = 200, seed, run = [], lost = [], cuts = [], onCrash, ...rest } = options
   const performer = [builtProgram('src/oracle/perform/main')]
   const common = { ...rest, folder: place.mount, seed, performer }
   const managed = await Managed.serving(place, { ...(daemon && { daemon }), options: [...unlimited, ...run] })
@@ -66,6 +70,7 @@ export async function underKills(place: Place, options: UnderKills): Promise<Kil
     left: [...baseline.left, ...lost],
     known: new Set(baseline.findings.map(sortOf)),
     crashes,
+    cuts: [...(run.includes('graft') ? graftCuts : []), ...cuts],
   }
   const verdict = await oracle(endless)
   await killing.catch(() => undefined)
