@@ -58,11 +58,10 @@ export class Aliases {
   }
 
   private known(file: FileNode, present: Facts, found: Facts, since: number): Facts {
-    const earlier = this.earlier.get(file) ?? []
-    const isFound = ({ facts, until }: Earlier): boolean =>
-      until >= since - this.timeout && judge({ value: found }, { facts }) === undefined
-    return judge({ value: found }, { facts: present }) === undefined
-      ? present
-      : (earlier.find(isFound)?.facts ?? present)
+    const earlier = (this.earlier.get(file) ?? []).filter(({ until }) => until >= since - this.timeout)
+    if (earlier.length === 0) return present
+    // The kernel itself takes one off for a name that is removed: off the links that it knows of, whatever they are.
+    const possible = [present, ...earlier.map(({ facts }) => facts)].map(({ links: _, ...facts }) => facts)
+    return possible.find((facts) => judge({ value: found }, { facts }) === undefined) ?? present
   }
 }

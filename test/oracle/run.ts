@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util'
 import { oracle, verdictTable } from '../../src/oracle/index.js'
 import { Place } from '../fixtures/place.js'
-import { daemonNamed, leftBy, oracleRow } from '../fixtures/stock-daemons.js'
+import { daemonNamed, oracleRow } from '../fixtures/stock-daemons.js'
 import { type UnderKills, underKills } from './under-kills.js'
 
 const separator = process.argv.indexOf('--')
@@ -53,7 +53,7 @@ if (values.folder !== undefined) {
       ...options,
       kills: Number(values.kills),
       run: ['--revive', values.revive ?? (values.daemon === undefined ? 'inherit' : 'graft')],
-      ...(daemon && { daemon: daemon.command(place), lost: leftBy(daemon), ...oracleRow(daemon) }),
+      ...(daemon && { daemon: daemon.command(place), ...oracleRow(daemon) }),
     })
     console.log(`without kills:\n${verdictTable(baseline)}\n`)
     if (verdict) console.log(`with ${pauses.length} kills:\n${verdictTable(verdict)}`)
