@@ -81,6 +81,16 @@ export class Parking {
     this.parked = rest
   }
 
+  /** What waits for the end of the reservation and need not. */
+  letEarly(): void {
+    const rest: Parked[] = []
+    for (const each of this.parked) {
+      if (each.key === null && isEarly(each.bytes)) this.ready.push(each.bytes)
+      else rest.push(each)
+    }
+    this.parked = rest
+  }
+
   /** This one may go on. */
   goOn(request: Buffer): void {
     this.ready.push(request)
@@ -102,6 +112,9 @@ export class Parking {
     return nodes
   }
 }
+
+/** True of a request that may go on before all is known, see rules.ts. */
+const isEarly = (request: Buffer): boolean => shapes[request.readUInt32LE(header.opcode.offset)]?.rule.early === true
 
 /** True of a request that is about something open. */
 export function carriesHandle(request: Buffer): boolean {

@@ -45,11 +45,25 @@ const mountId = Buffer.alloc(4)
 const text = allocate(ROOM)
 const linkPath = allocate(256)
 
+/** All that `scanning` finds, at once. */
+export function pinsOf(device: string, excluded: ReadonlySet<number>, looker: number): Pin[] {
+  const scan = scanning(device, excluded, looker)
+  for (;;) {
+    const { done, value } = scan.next()
+    if (done) return value
+  }
+}
+
 /**
+ * Looks at one process after the other, each a step of some ten microseconds.
  * @param device of the mount, as `0:44`
  * @param looker the socket of the companion that looks at mappings; what it can't tell in time counts as unknown
  */
-export function pinsOf(device: string, excluded: ReadonlySet<number>, looker: number): Pin[] {
+export function* scanning(
+  device: string,
+  excluded: ReadonlySet<number>,
+  looker: number,
+): Generator<undefined, Pin[], undefined> {
   const pins: Pin[] = []
   const pids = readdirSync('/proc')
     .map(Number)
@@ -57,21 +71,33 @@ export function pinsOf(device: string, excluded: ReadonlySet<number>, looker: nu
   const mounts = new Mounts(device)
   const sdev = sdevOf(device)
   mounts.seenBy(process.pid)
-  const spaces = new Map(pids.map((pid) => [pid, mounts.seenBy(pid)]))
+  const spaces = new Map<number, boolean>()
+  for (const pid of pids) {
+    spaces.set(pid, mounts.seenBy(pid))
+    yield
+  }
   for (const bind of mounts.binds) add(pins, bind, 'bind', null, bind, atFlags.AT_SYMLINK_NOFOLLOW)
   pins.push(...mounts.above(), ...mounts.byKernel())
   for (const pid of pids) {
     const folder = `/proc/${pid}`
     const sees = spaces.get(pid) ?? false
-    for (const name of namesIn(`${folder}/fd`)) {
+    const names = namesIn(`${folder}/fd`)
+    // A kernel thread has nothing open, no program, and nothing mapped.
+    if (names.length === 0 && linkOf(`${folder}/exe`) === null) {
+      spaces.delete(pid)
+      continue
+    }
+    for (const name of names) {
       const link = linkOf(`${folder}/fd/${name}`)
+      if (link === null) continue
       const info = `${folder}/fdinfo/${name}`
       if (link === 'anon_inode:inotify' || link === 'anon_inode:[fanotify]') watches(pins, pid, info, sdev)
       if (link === 'anon_inode:[io_uring]' && mounts.isInRing(readOr(info))) pins.push(unknown(pid, link, 'ring'))
-      if (link === null || !link.startsWith('/') || !mounts.mayBeOn(link)) continue
+      if (!link.startsWith('/') || !mounts.mayBeOn(link)) continue
       const id = /^mnt_id:\s*(\d+)/m.exec(readOr(info))?.[1]
       if (id !== undefined && mounts.ids.has(Number(id))) add(pins, `${folder}/fd/${name}`, 'open', pid, link)
     }
+    yield
     if (!sees) continue
     for (const kind of ['cwd', 'root'] as const) {
       const link = linkOf(`${folder}/${kind}`)
@@ -79,8 +105,19 @@ export function pinsOf(device: string, excluded: ReadonlySet<number>, looker: nu
     }
   }
   const seeing = pids.filter((pid) => spaces.get(pid) === true)
-  return [...pins, ...mapped(looker, seeing, hexOf(device))]
+  const hexDevice = hexOf(device)
+  for (let i = 0; i < seeing.length; i += AT_ONCE) {
+    const found = mapped(looker, seeing.slice(i, i + AT_ONCE), hexDevice)
+    pins.push(...found)
+    // Of the rest it can't be told either.
+    if (found.some(({ nodeLow, nodeHigh }) => nodeLow === 0 && nodeHigh === 0)) break
+    yield
+  }
+  return pins
 }
+
+/** Processes whose mappings are looked at in one step. */
+const AT_ONCE = 4
 
 /** A line of /proc/PID/maps: the range, permissions, the offset, the device, the inode, the path. */
 const MAPPING = /^(\S+) \S+ \S+ (\S+) (\d+) *(.*)$/

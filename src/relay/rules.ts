@@ -12,6 +12,11 @@ export interface Rule {
   readonly handleOptional?: true
   /** Two handles: the second one is written to. */
   readonly secondWrites?: true
+  /**
+   * It gives the kernel no nodeid and takes no name away: it may go on while what applications hold on to is still looked for,
+   * whatever that will be.
+   */
+  readonly early?: true
   /** What locks are: those of an earlier life are lost, which is said once. */
   readonly locks?: true
 }
@@ -22,18 +27,25 @@ const readable = ['read', 'both', 'write'] as const
 const writable = ['both', 'write', 'read'] as const
 
 export const rules: { readonly [Name in OpcodeName]?: Rule } = {
-  READ: { openFlags: true, reopen: readable },
-  WRITE: { openFlags: true, reopen: writable },
-  READDIR: { reopen: readable },
+  READ: { openFlags: true, reopen: readable, early: true },
+  WRITE: { openFlags: true, reopen: writable, early: true },
+  READDIR: { reopen: readable, early: true },
   READDIRPLUS: { reopen: readable },
-  GETATTR: { handleOptional: true },
+  GETATTR: { handleOptional: true, early: true },
   SETATTR: { handleOptional: true },
-  STATX: { handleOptional: true },
-  FLUSH: { unopened: 'succeeds' },
+  STATX: { handleOptional: true, early: true },
+  FLUSH: { unopened: 'succeeds', early: true },
   RELEASE: { unopened: 'succeeds' },
   RELEASEDIR: { unopened: 'succeeds' },
-  FSYNC: { reopen: any },
-  FSYNCDIR: { reopen: readable },
+  FSYNC: { reopen: any, early: true },
+  OPEN: { early: true },
+  OPENDIR: { early: true },
+  STATFS: { early: true },
+  READLINK: { early: true },
+  GETXATTR: { early: true },
+  LISTXATTR: { early: true },
+  ACCESS: { early: true },
+  FSYNCDIR: { reopen: readable, early: true },
   GETLK: { reopen: any, locks: true },
   SETLK: { reopen: any, locks: true },
   SETLKW: { reopen: any, locks: true },

@@ -50,6 +50,8 @@ export class Stale {
   private readonly again = new Map<string, Query>()
   private pins: ReadonlyMap<string, Query> = new Map()
   private isOpening = false
+  /** True while it is still looked for what applications hold on to. */
+  private isScanning = false
   private onPinned: (() => void) | undefined
   private readonly evidence = { matches: 0 }
 
@@ -90,20 +92,40 @@ export class Stale {
     return this.parking.hasReady
   }
 
-  /** Opens the mount's root in the resolver, then finds all that is pinned; `done` is called when that is over. */
-  begin(pins: readonly PinnedNode[], done: () => void): void {
-    for (const { generation } of pins) this.generations.learn(generation)
-    for (const { low, high, isOpen } of pins) if (isOpen) this.translator?.keptOpen.opened(low, high)
+  /**
+   * Opens the mount's root in the resolver, then finds all that is pinned; `done` is called when that is over.
+   * @param pins null if they are still looked for: see `know`
+   */
+  begin(pins: readonly PinnedNode[] | null, done: () => void): void {
     this.onPinned = done
     this.isGathering = true
     this.isOpening = true
-    this.pins = pinnedQueries(pins, this.memory)
+    this.isScanning = true
+    if (pins !== null) this.know(pins)
     this.line.open(this.mountpoint, (answer) => {
       if (answer !== null && answer.result >= 0) this.mountpoint = answer.path
       else if (answer !== null) this.line.close()
       this.isOpening = false
       this.proceed()
     })
+  }
+
+  /** What applications hold on to. */
+  know(pins: readonly PinnedNode[]): void {
+    this.isScanning = false
+    for (const { generation } of pins) this.generations.learn(generation)
+    for (const { low, high, isOpen } of pins) if (isOpen) this.translator?.keptOpen.opened(low, high)
+    this.pins = pinnedQueries(pins, this.memory)
+    if (this.asking.size === 0) this.proceed()
+  }
+
+  /**
+   * True while what is pinned is not known and nothing is to be moved: then what neither gives a nodeid out nor takes a name
+   * away goes on, and a pause is as long as the daemon takes to start, however many processes the machine has.
+   */
+  get letsEarly(): boolean {
+    const isWaiting = this.onPinned !== undefined && !this.isGathering && !this.isOpening && !this.isTentative
+    return isWaiting && !this.parking.hasMove && !this.parking.hasReadyMove
   }
 
   /** This life gave out a nodeid of this generation. */
@@ -122,6 +144,7 @@ export class Stale {
   giveUpPins(): void {
     this.isGathering = false
     this.isOpening = false
+    this.isScanning = false
     this.pinned()
   }
 
@@ -187,7 +210,7 @@ export class Stale {
 
   /** Asks what had to wait until no rename was under way. @throws Ended */
   askDelayed(): void {
-    if (this.delayed.length === 0 || this.translator?.pending.moves !== 0) return
+    if (this.delayed.length === 0 || this.isOpening || this.translator?.pending.moves !== 0) return
     const { delayed } = this
     this.delayed = []
     for (const ask of delayed) ask()
@@ -375,6 +398,8 @@ export class Stale {
    */
   private proceed(): void {
     if (this.isGathering || this.isOpening || !this.translator || this.parking.hasReadyMove) return
+    if (this.letsEarly) this.parking.letEarly()
+    if (this.isScanning) return
     this.isTentative = !this.hasTried && this.line.isOpen && this.parking.hasMove
     this.hasTried = true
     if (this.isTentative && this.askAll(this.takePins())) return
@@ -392,7 +417,9 @@ export class Stale {
   private takePins(): ReadonlyMap<string, Query> {
     const { pins } = this
     this.pins = new Map()
-    return pins
+    // What has been asked for before may be known by now.
+    const nodes = this.translator?.nodes
+    return new Map([...pins].filter(([, { low, high }]) => (nodes?.ofKernel(low, high) ?? -1) < 0))
   }
 
   /** False if there is nothing to be asked for. */

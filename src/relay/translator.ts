@@ -134,7 +134,8 @@ export class Translator implements Late {
       if (opcode === OPENDIR) return this.openForResolver(low, high)
     } else {
       this.spanning.meet(tid, resent)
-      if (this.isReserved && !this.stale.moves.isServing && !this.isSearch(opcode, length))
+      const isEarly = shape.rule.early === true && this.isReserved && this.stale.letsEarly
+      if (this.isReserved && !isEarly && !this.stale.moves.isServing && !this.isSearch(opcode, length))
         return this.stale.park(this.wire.request.bytes, length)
       if (this.spanning.takeAside(shape.name, tid, resent, length)) return
       if (resent && this.exchanges.takeAside(shape.name, length)) return

@@ -5,10 +5,10 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import { Memory } from './memory.js'
-import { type Pin, pinsOf } from './pins.js'
 import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
 import { ResolverLine } from './resolver-line.js'
+import { Scan } from './scan.js'
 import { Stale } from './stale.js'
 import { Translator } from './translator.js'
 import { Ended, ends, Wire } from './wire.js'
@@ -19,6 +19,8 @@ const PINS_DEADLINE_MS = 2000
 const QUIET_DEADLINE_MS = 100
 const CLEAR_MS = 10
 const ROOT_ID = 1
+/** Of a load, so many messages are served for each process that is looked at. */
+const TURNS_A_STEP = 8
 
 const data = workerData as WorkerData
 const memory = new Memory()
@@ -35,22 +37,18 @@ function nextCommand(): Command | undefined {
 
 type Start = Extract<Command, { kind: 'start' }>
 
-/** Waits for the beginning; null if the thread is to end. */
-function awaitStart(): { start: Start; pins: Pin[] } | null {
-  let scanned: { device: string; pins: Pin[] } | undefined
+/** Waits for the beginning; null if the thread is to end. What is pinned is looked for meanwhile. */
+function awaitStart(): { start: Start; scan: Scan } | null {
+  let scan: Scan | undefined
   while (!isDisposed()) {
     const command = nextCommand()
     if (command?.kind === 'start') {
       const { device, excludePids } = command.options
-      return {
-        start: command,
-        pins: scanned?.device === device ? scanned.pins : pinsOf(device, new Set(excludePids), command.looker),
-      }
+      return { start: command, scan: scan?.device === device ? scan : new Scan(device, excludePids, command.looker) }
     }
-    if (command?.kind === 'scan') {
-      const { device, excludePids, looker } = command
-      scanned = { device, pins: pinsOf(device, new Set(excludePids), looker) }
-    } else if (command === undefined) {
+    if (command?.kind === 'scan') scan = new Scan(command.device, command.excludePids, command.looker)
+    else if (command === undefined && scan?.pins === null) scan.step()
+    else if (command === undefined) {
       // A step of what has ended is left out: what comes after it may have been told of already.
       pollOnce(data.control, pollEvents.POLLIN, 3_600_000)
       rawSyscall('read', data.control, drained, 8)
@@ -81,7 +79,7 @@ class Serving {
 
   constructor(
     { options, resolver, resolverPid }: Start,
-    private readonly pins: readonly Pin[],
+    private readonly scan: Scan,
   ) {
     const { channel, daemon, life, mountpoint } = options
     this.line = new ResolverLine(resolver)
@@ -115,22 +113,34 @@ class Serving {
       stale.release()
       tell({ kind: 'serving', errno: Math.max(0, -translator.daemon.ask('STATFS', ROOT_ID, 0)) })
     }
-    const known = this.pins.filter(({ nodeLow, nodeHigh }) => nodeLow !== 0 || nodeHigh !== 0)
-    const nodes = known.map(({ nodeLow: low, nodeHigh: high, generation, path, kind }) => ({
-      low,
-      high,
-      generation,
-      isOpen: kind === 'open' || kind === 'mmap',
-      path: path === '' ? null : path,
-    }))
+    stale.begin(null, serve)
+    this.findPins()
     const until = performance.now() + PINS_DEADLINE_MS
-    stale.seesAll = known.length === this.pins.length
-    stale.begin(nodes, serve)
     while (isPinning) {
       this.turn(stale.isGathering ? 0 : Math.max(1, until - performance.now()))
       if (performance.now() >= until) stale.giveUpPins()
     }
     for (;;) this.turn(-1)
+  }
+
+  /** Serves what can be served without, and looks for what is pinned in between. @throws Ended */
+  private findPins(): void {
+    const { scan, stale } = this
+    while (scan.pins === null) {
+      for (let i = 0; i < TURNS_A_STEP && this.turn(0); i++);
+      scan.step()
+    }
+    const known = scan.pins.filter(({ nodeLow, nodeHigh }) => nodeLow !== 0 || nodeHigh !== 0)
+    stale.seesAll = known.length === scan.pins.length
+    stale.know(
+      known.map(({ nodeLow: low, nodeHigh: high, generation, path, kind }) => ({
+        low,
+        high,
+        generation,
+        isOpen: kind === 'open' || kind === 'mmap',
+        path: path === '' ? null : path,
+      })),
+    )
   }
 
   /** The channel is left as daemons expect it. */
@@ -348,8 +358,8 @@ class Serving {
   }
 }
 
-function serve(start: Start, pins: readonly Pin[]): Ended['by'] {
-  const serving = new Serving(start, pins)
+function serve(start: Start, scan: Scan): Ended['by'] {
+  const serving = new Serving(start, scan)
   try {
     return serving.run()
   } catch (error) {
@@ -360,4 +370,4 @@ function serve(start: Start, pins: readonly Pin[]): Ended['by'] {
   }
 }
 
-for (let begun = awaitStart(); begun; begun = awaitStart()) tell({ kind: 'ended', by: serve(begun.start, begun.pins) })
+for (let begun = awaitStart(); begun; begun = awaitStart()) tell({ kind: 'ended', by: serve(begun.start, begun.scan) })
