@@ -15,14 +15,17 @@ const KILLS = 3
 const MANY = 50
 const names = Array.from({ length: MANY }, (_, i) => `entry-${String(i).padStart(2, '0')}`)
 
-/** What becomes of a file that was unlinked while open: libfuse's high-level daemons rename it instead. */
+/** What a read of a file says that was unlinked while open. */
+const [kept, gone] = ['the old bytes', 'ESTALE']
 const unlinkedFile = {
-  bindfs: 'kept',
-  passthrough_ll: 'gone',
-  // The daemon has lost it as well; what is read is in the kernel's cache.
-  'passthrough_ll-writeback': 'kept',
-  passthrough_fh: 'kept',
-} as const satisfies Partial<Record<StockName, 'kept' | 'gone'>>
+  // libfuse's high-level daemons rename it instead.
+  bindfs: [kept],
+  passthrough_ll: [gone],
+  // The daemon has lost it as well. What was written is still in the kernel's cache, and is read there as long as the kernel
+  // need not ask for the file's attributes: for a second (attr_timeout). Source: fs/fuse/file.c, fuse_cache_read_iter.
+  'passthrough_ll-writeback': [kept, gone],
+  passthrough_fh: [kept],
+} as const satisfies Partial<Record<StockName, readonly string[]>>
 
 for (const name of Object.keys(unlinkedFile) as (keyof typeof unlinkedFile)[]) {
   const skip = cannotGraft(name)
@@ -62,7 +65,8 @@ async function holds(t: Test, name: keyof typeof unlinkedFile): Promise<void> {
     await app.do('renameSync', `${mount}/a/new-${kill}`, `${mount}/a/moved-${kill}`)
     await app.do('mkdirSync', `${mount}/a/folder-${kill}`)
     const old = await holder.call('readFrom', unlinked, 0, 13).catch((error: NodeJS.ErrnoException) => error.code)
-    t.equal(old, unlinkedFile[name] === 'kept' ? 'the old bytes' : 'ESTALE', 'an unlinked file is itself or gone')
+    const expected: readonly unknown[] = unlinkedFile[name]
+    t.ok(expected.includes(old), `an unlinked file is itself or gone: ${old}`)
   }
   t.equal(await app.do('readFileSync', `${mount}/a/log`, 'utf8'), '1\n2\n3\n', 'each line is appended once')
   for (let kill = 1; kill <= KILLS; kill++)
