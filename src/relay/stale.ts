@@ -124,7 +124,7 @@ export class Stale {
    * away goes on, and a pause is as long as the daemon takes to start, however many processes the machine has.
    */
   get letsEarly(): boolean {
-    const isWaiting = this.onPinned !== undefined && !this.isGathering && !this.isOpening && !this.isTentative
+    const isWaiting = this.onPinned !== undefined && !this.isGathering && !this.isTentative
     return isWaiting && !this.parking.hasMove && !this.parking.hasReadyMove
   }
 
@@ -397,8 +397,8 @@ export class Stale {
    * what is pinned, what requests that wait are about, and then the end of it.
    */
   private proceed(): void {
-    if (this.isGathering || this.isOpening || !this.translator || this.parking.hasReadyMove) return
     if (this.letsEarly) this.parking.letEarly()
+    if (this.isGathering || this.isOpening || !this.translator || this.parking.hasReadyMove) return
     if (this.isScanning) return
     this.isTentative = !this.hasTried && this.line.isOpen && this.parking.hasMove
     this.hasTried = true
