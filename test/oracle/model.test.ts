@@ -109,6 +109,23 @@ t.test('every operation has its answer', async (t) => {
     })
 })
 
+t.test('what a folder shows that is read bit by bit is sure as long as nobody can take it for changed', async (t) => {
+  const opendir = (folder: number): Operation => ({ kind: 'opendir', folder, path: '' })
+  for (const [left, before, sure] of [
+    [[], [mkdir('a')], ['a']],
+    [['changingRead'], [mkdir('a')], []],
+    [['changingRead'], [mkdir('a'), stat('')], ['a']],
+  ] as const) {
+    const model = new Model(new Set(left))
+    for (const operation of before) model.apply(operation)
+    model.apply(opendir(0))
+    const given = model.apply({ kind: 'readSome', folder: 0, room: 100 })
+    if (given === 'impossible' || !('reading' in given)) throw new Error('not read')
+    t.same([...given.reading.sure], sure)
+    t.same([...given.reading.maybe], sure.length > 0 ? [] : ['a'])
+  }
+})
+
 /** What an expectation says, in short. */
 function plain(expected: Expectation): unknown {
   if ('errno' in expected) return expected.errno

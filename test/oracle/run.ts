@@ -27,6 +27,8 @@ const { values } = parseArgs({
   },
 })
 const daemon = daemonNamed(values.daemon, separator < 0 ? [] : process.argv.slice(separator + 1))
+if (daemon?.unwritten !== undefined && Number(values.kills) > 0)
+  throw new TypeError(`${values.daemon} can't be judged under kills: ${daemon.unwritten}`)
 const seed = Number(values.seed ?? Date.now() % 1_000_000)
 const [process_, from, to] = (values.only ?? '').split(/[:-]/).map(Number)
 const options: Omit<UnderKills, 'kills'> = {
