@@ -1,15 +1,13 @@
 // One process's part: chapter after chapter, each in a new folder with a new model, so that what is found in one leaves
 // the next alone, and each can be repeated without those before. In the end of a chapter all that is there is compared.
 import { createHash } from 'node:crypto'
-import { Aliases } from './aliases.js'
-import { type Actual, type Expectation, impossible } from './answer.js'
-import { CutOperations, type SharedCauses } from './cuts.js'
-import { isEitherWay } from './either-way.js'
+import { type Expectation, impossible } from './answer.js'
+import { ChapterJudge } from './chapter-judge.js'
+import type { SharedCauses } from './cuts.js'
 import { type Drawing, draw } from './generate.js'
-import { judge, type Misfit } from './judge.js'
 import { Model } from './model/model.js'
 import { describe, type Feature, type Operation } from './operations.js'
-import { ATTR_TIMEOUT_MS, DEADLINE_MS, type OracleOptions } from './options.js'
+import { DEADLINE_MS, type OracleOptions } from './options.js'
 import { actualOf, PerformingChild } from './performing-child.js'
 import { Random } from './random.js'
 import type { SharedJudge } from './shared.js'
@@ -33,8 +31,7 @@ export interface Play {
 export class Player {
   private child: PerformingChild
   private readonly hash = createHash('sha1')
-  private cuts: CutOperations
-  private aliases: Aliases
+  private judge: ChapterJudge
   /** A hung child may be stuck in the kernel, and the next would be too. */
   private hung = false
 
@@ -43,9 +40,7 @@ export class Player {
     private readonly process: number,
   ) {
     this.child = this.start()
-    const model = new Model()
-    this.cuts = this.cutsOn(model)
-    this.aliases = this.aliasesOn(model)
+    this.judge = this.judgeOf(new Model())
   }
 
   /** Plays to the end. The fingerprint of all operations. */
@@ -66,12 +61,8 @@ export class Player {
     return new PerformingChild(this.play.root, performer, deadline)
   }
 
-  private cutsOn(model: Model): CutOperations {
-    return new CutOperations(this.play.options.cuts ?? [], model, this.play.sharedCauses)
-  }
-
-  private aliasesOn(model: Model): Aliases {
-    return new Aliases(model, this.play.options.attrTimeout ?? ATTR_TIMEOUT_MS)
+  private judgeOf(model: Model): ChapterJudge {
+    return new ChapterJudge(this.play.options, model, this.play.sharedCauses)
   }
 
   private get over(): boolean {
@@ -88,8 +79,7 @@ export class Player {
     const random = new Random(options.seed, this.process, chapter)
     const plan = new Model(left)
     const model = options.only ? new Model(left) : plan
-    this.cuts = this.cutsOn(model)
-    this.aliases = this.aliasesOn(model)
+    this.judge = this.judgeOf(model)
     const counts = { race: 0 }
     // With a working directory in it, and without.
     const inside = (this.process + chapter) % 2 === 0
@@ -142,16 +132,13 @@ export class Player {
     const text = describe(operation)
     this.hash.update(`${text}\n`)
     this.play.options.onOperation?.(this.process, step, text)
-    const from = performance.now()
-    this.aliases.take(from)
+    this.judge.asking()
     const reply = await this.child.ask(operation)
-    const wasHit = this.play.options.crashes?.hit(from, performance.now()) ?? false
     tally.took(operation.kind, reply.ms, this.process, step)
-    this.cuts.take(operation, wasHit)
     const actual = actualOf(reply)
-    let misfit: Misfit | undefined
-    if (actual) misfit = this.judge(operation, expected, actual, wasHit, from)
-    else if ('late' in reply) {
+    const judged = this.judge.answered(operation, expected, actual)
+    let { misfit } = judged
+    if ('late' in reply) {
       misfit = { sort: 'hang', expected: 'an answer', actual: 'none' }
       this.hung = true
     } else if ('ended' in reply) {
@@ -162,9 +149,8 @@ export class Player {
     misfit ??= shared.take(operation, actual)
     if (actual === undefined) shared.take(operation, undefined)
     if (!misfit) return true
-    const cause = actual && this.cuts.causeOf(operation, expected, actual, wasHit)
-    if (cause) {
-      tally.cut(operation, actual, cause)
+    if (actual && judged.cause) {
+      tally.cut(operation, actual, judged.cause)
       // What belongs to all is none of the model's, which has gone another way otherwise.
       return 'shared' in expected
     }
@@ -172,21 +158,6 @@ export class Player {
     else tally.find(misfit, operation, this.process, step, reply.ms)
     this.play.progress()
     return false
-  }
-
-  private judge(
-    operation: Operation,
-    expected: Expectation,
-    actual: Actual,
-    wasHit: boolean,
-    from: number,
-  ): Misfit | undefined {
-    const { ways = [], crashes } = this.play.options
-    const hasCrashed = crashes?.any === true
-    const misfit = judge(actual, expected)
-    if (!misfit || isEitherWay(operation.kind, expected, actual, { ways, hasCrashed, wasHit })) return undefined
-    if (!hasCrashed || 'errno' in actual || !('facts' in expected || 'entries' in expected)) return misfit
-    return judge(actual, this.aliases.allowing(operation, expected, actual.value, from))
   }
 
   /** True if any of these steps is to be done. */
