@@ -1,6 +1,7 @@
 // What goes with a file of an earlier life that was found, as long as the kernel holds it.
 import type { Daemon } from './daemon.js'
-import { removeHidden } from './identity.js'
+import { namesIn } from './directory.js'
+import { hiddenNode, type Known, removeHidden } from './identity.js'
 import type { DaemonId } from './known-names.js'
 import type { Memory } from './memory.js'
 import { idOf, keyOf } from './query.js'
@@ -24,6 +25,27 @@ export class Belongings {
     for (const [key, names] of [...this.memory.hidden]) {
       const { low, high } = idOf(key)
       if (nodes.ofKernel(low, high) < 0) this.removeHidden(daemon, key, names)
+    }
+  }
+
+  /**
+   * Removes what was hidden of a file, of which only its inode is known, from the folders that are in use.
+   * @param hiddenAs the lower half of the nodeid that it had in the life that hid it
+   * @throws Ended
+   */
+  removeFrom({ daemon, nodes }: Translator, hiddenAs: number, known: Known): void {
+    if (known.ino === BigInt(hiddenAs)) return
+    for (const key of ['0:1', ...this.folders.keys()]) {
+      const { low, high } = idOf(key)
+      const slot = nodes.ofKernel(low, high)
+      if (slot < 0) continue
+      const folder = { low: nodes.daemonLow[slot] ?? 0, high: nodes.daemonHigh[slot] ?? 0 }
+      for (const name of namesIn(daemon, folder.low, folder.high) ?? []) {
+        const found = hiddenNode(name) === hiddenAs ? daemon.lookup(folder.low, folder.high, name) : null
+        if (found === null || typeof found === 'number') continue
+        if (found.ino === known.ino) daemon.ask('UNLINK', folder.low, folder.high, name, Buffer.alloc(1))
+        daemon.forget(found.low, found.high, 1)
+      }
     }
   }
 

@@ -162,18 +162,22 @@ export class Stale {
   }
 
   /**
-   * Keeps the last request about a file of which this life knows nothing, until it is known whether an earlier life has hidden
-   * it: then it goes with the name that it was given. False if there can be none such.
+   * Keeps a request that closes a file of which this life knows nothing, until it is known whether an earlier life has hidden
+   * it: then it goes with the name that it was given. False if that can't be known.
    */
-  parkLast(low: number, high: number, bytes: Uint8Array, length: number): boolean {
+  parkClose(low: number, high: number, bytes: Uint8Array, length: number): boolean {
     const key = keyOf(low, high)
     if (!this.line.isOpen || this.lost.has(key) || this.asking.has(key) || this.awaited.has(key)) return false
     const request = Buffer.from(bytes.subarray(0, length))
     this.generations.askWithEach(
       (generation, took) => this.line.resolve(low, high, generation, took),
       (answer) => {
-        const isRemoved = answer?.known?.links === 0 && isOfNoName(answer.path)
-        if (!isRemoved) return this.translator?.refuse(...uniqueOf(request), 0)
+        const isRemoved = answer?.known?.links === 0
+        if (!answer || !isRemoved || !isOfNoName(answer.path)) {
+          // Where the kernel has forgotten the folder as well, it is looked for in all that are in use.
+          if (isRemoved && this.translator) this.belongings.removeFrom(this.translator, low, answer.known)
+          return this.translator?.refuse(...uniqueOf(request), 0)
+        }
         this.parking.add(request, key)
         if (this.asking.has(key)) return
         const query = queryFor(low, high, this.generations.known)

@@ -41,6 +41,7 @@ const OPENDIR = opcodes.OPENDIR.number
 const CREATE = opcodes.CREATE.number
 const TMPFILE = opcodes.TMPFILE.number
 const RELEASE = opcodes.RELEASE.number
+const FLUSH = opcodes.FLUSH.number
 const RELEASEDIR = opcodes.RELEASEDIR.number
 const READDIR = opcodes.READDIR.number
 const READDIRPLUS = opcodes.READDIRPLUS.number
@@ -149,7 +150,7 @@ export class Translator implements Late {
         if (this.isSearch(opcode, length)) return this.refuse(low, high, ESTALE)
         if (opcode === NOTIFY_REPLY) return
         // This life has not opened anything of a file that it does not know.
-        if (shape.rule.unopened && !this.parkLast(opcode, length)) return this.refuse(low, high, 0)
+        if (shape.rule.unopened && !this.parkClose(opcode, length)) return this.refuse(low, high, 0)
         if (shape.rule.unopened) return
         return this.parkFor(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0), length)
       }
@@ -214,11 +215,12 @@ export class Translator implements Late {
     return this.stale.parkFor(kernelLow[node] ?? 0, kernelHigh[node] ?? 0, this.wire.request.bytes, length)
   }
 
-  /** The last close of a file that an earlier life may have hidden. */
-  private parkLast(opcode: number, length: number): boolean {
+  /** A file is closed that an earlier life may have hidden. With its last handle the kernel forgets where it was. */
+  private parkClose(opcode: number, length: number): boolean {
     const { view, bytes } = this.wire.request
     const { nodeid } = inHeader
-    return opcode === RELEASE && this.stale.parkLast(nodeid.low(view, 0), nodeid.high(view, 0), bytes, length)
+    if (opcode !== RELEASE && opcode !== FLUSH) return false
+    return this.stale.parkClose(nodeid.low(view, 0), nodeid.high(view, 0), bytes, length)
   }
 
   private parkFor(low: number, high: number, length: number): void {

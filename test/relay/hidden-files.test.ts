@@ -17,7 +17,7 @@ const dirent = Buffer.concat([words(1n, 1n), halves(HIDDEN.length, 8), Buffer.fr
 
 t.test('the last close of a file that a life without a relay has hidden takes its name with it', async (t) => {
   const { scene, resolver } = withResolver(t)
-  scene.ask('RELEASE', 2n, 3n, release)
+  scene.ask('FLUSH', 2n, 3n, release)
   t.equal(resolver.answer('/mnt/f (deleted)', { ino: INO, links: 0 }), 'RESOLVE')
   t.same(scene.told(), [])
   scene.stale.askDelayed()
@@ -37,6 +37,26 @@ t.test('the last close of a file that a life without a relay has hidden takes it
   scene.ask('FORGET', 0n, 3n, words(1n))
   t.match(scene.asked()[0], { opcode: number('UNLINK'), node: 1n, body: name(HIDDEN) })
 })
+
+t.test(
+  'where the kernel has forgotten the folder, the hidden name is looked for in those that are in use',
+  async (t) => {
+    for (const ino of [INO, INO + 1n]) {
+      const { scene, resolver } = withResolver(t)
+      scene.ask('RELEASE', 2n, 3n, release)
+      scene.willSay(0, words(0x99n, 0n))
+      scene.willSay(0, dirent)
+      scene.willSay(0)
+      scene.willSay(0)
+      scene.willSay(0, entry(9n, { ino }))
+      if (ino === INO) scene.willSay(0)
+      resolver.answer('/', { ino: INO, links: 0 })
+      t.match(scene.told(), [{ unique: 2n, error: 0 }])
+      const removed = scene.asked().filter(({ opcode }) => opcode === number('UNLINK'))
+      t.match(removed, ino === INO ? [{ node: 1n, body: name(HIDDEN) }] : [])
+    }
+  },
+)
 
 t.test('the last close of any other file is answered without asking the daemon', async (t) => {
   for (const [path, links] of [

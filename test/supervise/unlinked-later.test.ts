@@ -1,6 +1,7 @@
 // A file that was open before a crash, and loses its name after it before anything is done with it: the daemon must come to
 // know that it is open before it takes the name away.
 import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { Application } from '../fixtures/application.js'
 import { until } from '../fixtures/deadline.js'
@@ -48,17 +49,19 @@ for (const name of ['bindfs', 'passthrough_fh', 'sshfs'] as const satisfies Stoc
       options: [...unlimited, '--revive', 'graft'],
     })
     const app = new Application(place)
-    await app.do('mkdirSync', `${place.mount}/folder`)
-    // What the first life hides nobody has seen.
-    await managed.crash()
-    const fd = await app.do('openSync', `${place.mount}/folder/file`, 'w+')
-    await app.do('writeSync', fd, 'its own bytes')
-    await app.do('unlinkSync', `${place.mount}/folder/file`)
-    await managed.pause()
-    const closed = app.do('closeSync', fd)
-    await managed.waiting(1)
-    await managed.crash()
-    await closed
-    await app.do('rmdirSync', `${place.mount}/folder`)
+    for (const life of ['the first', 'a later one']) {
+      await app.do('mkdirSync', `${place.mount}/folder`)
+      const fd = await app.do('openSync', `${place.mount}/folder/file`, 'w+')
+      await app.do('writeSync', fd, 'its own bytes')
+      // What the first life hides, no relay has seen.
+      await app.do('unlinkSync', `${place.mount}/folder/file`)
+      await managed.pause()
+      const closed = app.do('closeSync', fd)
+      await managed.waiting(1)
+      await managed.crash()
+      await closed
+      await until(() => readdirSync(join(place.source, 'folder')).length === 0, `nothing hidden is left by ${life}`)
+      await app.do('rmdirSync', `${place.mount}/folder`)
+    }
     t.same(readdirSync(place.source), [])
   })
