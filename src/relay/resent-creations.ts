@@ -1,0 +1,149 @@
+// What makes a new name, sent again: done if what is there is what was asked for.
+import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
+import { layout } from '../fuse/layout.js'
+import { OUT_HEADER_SIZE } from '../fuse/message.js'
+import { opcodes } from '../fuse/opcodes.js'
+import { IN_HEADER_SIZE } from '../fuse/request.js'
+import { openFlags } from '../native/open-flags.js'
+import type { Found } from './daemon.js'
+import { namesIn } from './directory.js'
+import { namesOf } from './names.js'
+import { answerAs, answered, forget, lookup, type Resent, type Settling, terminated, word } from './resent-request.js'
+import type { Translator } from './translator.js'
+
+const mknodIn = layout('fuse_mknod_in')
+const entryOut = layout('fuse_entry_out')
+
+const EEXIST = 17
+const ENOTEMPTY = 39
+const S_IFMT = 0o170000
+const S_IFDIR = 0o040000
+const S_IFREG = 0o100000
+const S_IFLNK = 0o120000
+
+export const creations: Readonly<Record<'MKDIR' | 'MKNOD' | 'SYMLINK' | 'LINK', Settling>> = {
+  MKDIR: { was: (request, errno) => halfMade(request) ?? folderMade.was(request, errno) },
+  MKNOD: made(
+    ({ mode, rdev, size }, { view }) =>
+      (mode & S_IFMT) === (mknodIn.mode.get(view, IN_HEADER_SIZE) & S_IFMT || S_IFREG) &&
+      ((mode & S_IFMT) !== S_IFREG ? rdev === mknodIn.rdev.get(view, IN_HEADER_SIZE) : size === 0n),
+  ),
+  SYMLINK: made(({ mode, low, high }, request) => {
+    if ((mode & S_IFMT) !== S_IFLNK) return false
+    const { daemon } = request.translator
+    const size = daemon.ask('READLINK', low, high)
+    return size > 0 && answered(request, size).equals(request.names[1] ?? Buffer.alloc(0))
+  }),
+  LINK: {
+    was: (request) => {
+      const found = lookup(request, request.low, request.high, request.names[0])
+      const isSame = found !== null && found.low === word(request, 0) && found.high === word(request, 4)
+      if (isSame) return 'entry'
+      // A daemon that knows no hard links by their nodeid may still show one inode.
+      if (found && areOne(request, found, { low: word(request, 0), high: word(request, 4) })) {
+        forget(request, found)
+        return lookup(request, request.low, request.high, request.names[0]) ? 'entry' : 'as the daemon says'
+      }
+      if (found) forget(request, found)
+      return 'as the daemon says'
+    },
+  },
+}
+
+/**
+ * CREATE: with O_EXCL, what is there must be as empty as a new file. Without it, creating again does no harm, unless the
+ * daemon always has it (gocryptfs: the kernel only sends CREATE of what it has found to be missing).
+ */
+export function createOnce(translator: Translator, length: number, node: number, low: number, high: number): boolean {
+  const { view, address } = translator.wire.request
+  const flags = view.getUint32(IN_HEADER_SIZE, true)
+  const isExclusive = (flags & openFlags.O_EXCL) !== 0
+  translator.pending.add(low, high, opcodes.CREATE.number, true, node, flags)
+  const result = translator.daemon.transact(address, length, low, high)
+  if (result >= 0) {
+    translator.fromDaemon(result)
+    return true
+  }
+  const fail = (errno: number): true => {
+    translator.pending.take(low, high)
+    translator.refuse(low, high + FUSE_UNIQUE_RESEND_HIGH, errno)
+    return true
+  }
+  if (!isExclusive && result !== -EEXIST) return fail(-result)
+  const { daemon, nodes, wire } = translator
+  const [parentLow, parentHigh] = [nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0]
+  const found = daemon.lookup(parentLow, parentHigh, namesOf(translator, 'CREATE', length).names[0] ?? Buffer.alloc(0))
+  if (found === null || typeof found === 'number') return fail(-result)
+  const entry = Buffer.from(wire.reply.bytes.subarray(OUT_HEADER_SIZE, OUT_HEADER_SIZE + entryOut.$size))
+  const body = Buffer.alloc(8)
+  const { O_CREAT, O_EXCL, O_TRUNC, O_NOCTTY } = openFlags
+  const once = O_CREAT | O_EXCL | O_NOCTTY | (isExclusive ? O_TRUNC : 0)
+  body.writeUInt32LE((flags & ~once) >>> 0)
+  const isIt = (found.mode & S_IFMT) === S_IFREG && (found.size === 0n || !isExclusive)
+  const opened = isIt ? daemon.ask('OPEN', found.low, found.high, body) : result
+  if (opened < 0) {
+    daemon.forget(found.low, found.high, 1)
+    return fail(-opened)
+  }
+  const { bytes } = wire.reply
+  bytes.copyWithin(OUT_HEADER_SIZE + entryOut.$size, OUT_HEADER_SIZE, opened)
+  bytes.set(entry, OUT_HEADER_SIZE)
+  answerAs(translator, low, high, opened + entryOut.$size)
+  return true
+}
+
+/** What makes a new name: it was done if what is there is what was asked for. */
+function made(isIt: (found: Found, request: Resent) => boolean): Settling {
+  return {
+    was: (request) => {
+      const found = lookup(request, request.low, request.high, request.names[0])
+      if (found === null) return 'as the daemon says'
+      const is = isIt(found, request)
+      forget(request, found)
+      // Asked again, since finding out may have asked for other things.
+      return is && lookup(request, request.low, request.high, request.names[0]) ? 'entry' : 'as the daemon says'
+    },
+  }
+}
+
+const folderMade = made(({ mode }) => (mode & S_IFMT) === S_IFDIR)
+
+/**
+ * Removes a folder that is there and cannot be read: a daemon that makes one in several steps (gocryptfs) may have died
+ * between them. Nobody has seen it yet, and only an empty one can be removed. Null if there is none such.
+ */
+function halfMade(request: Resent): 'again' | 'broken' | null {
+  const { translator, low, high, names } = request
+  const found = lookup(request, low, high, names[0])
+  if (!found) return null
+  const isHalf = (found.mode & S_IFMT) === S_IFDIR && namesIn(translator.daemon, found.low, found.high) === null
+  const removed = isHalf ? translator.daemon.ask('RMDIR', low, high, terminated(names[0])) : -ENOTEMPTY
+  forget(request, found)
+  if (removed === -ENOTEMPTY) return null
+  return removed >= 0 ? 'again' : 'broken'
+}
+
+/**
+ * True if both names are of one file, as far as can be seen. Where a daemon shows no inode numbers but its nodeids, which it
+ * gives out by name, a file that looks the same in everything is taken for it: the kernel knows that there was no such name.
+ */
+function areOne(request: Resent, found: Found, other: { low: number; high: number }): boolean {
+  const one = attributesOf(request, other.low, other.high)
+  const two = attributesOf(request, found.low, found.high)
+  if (one === null || two === null) return false
+  const isNumbered = two.ino === ((BigInt(found.high) << 32n) | BigInt(found.low))
+  return isNumbered ? one.looks === two.looks : one.ino === two.ino && one.ino > 1n
+}
+
+function attributesOf({ translator }: Resent, low: number, high: number): { ino: bigint; looks: string } | null {
+  const size = translator.daemon.ask('GETATTR', low, high, Buffer.alloc(layout('fuse_getattr_in').$size))
+  const { attr, $size } = layout('fuse_attr_out')
+  if (size < OUT_HEADER_SIZE + $size) return null
+  const view = translator.daemon.answer
+  const of = ({ get }: { get: (view: DataView, at: number) => number | bigint }) => get(view, OUT_HEADER_SIZE)
+  const { mode, size: length, mtime, mtimensec, uid, gid, rdev } = attr
+  return {
+    ino: attr.ino.get(view, OUT_HEADER_SIZE),
+    looks: [mode, length, mtime, mtimensec, uid, gid, rdev].map(of).join(),
+  }
+}
