@@ -8,7 +8,7 @@
 import { FATTR } from '../fuse/flags.js'
 import { layout, sizeOf } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE, replyHeader } from '../fuse/message.js'
-import { opcodes } from '../fuse/opcodes.js'
+import { type OpcodeName, opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { attributesFrom } from './cached-attributes.js'
 import type { Daemon } from './daemon.js'
@@ -85,7 +85,7 @@ export class NamesUnderWay {
         const isRoot = handle.low === 1 && handle.high === 0
         const parked = each.parked()
         if (parked.some((request) => links(request, handle, file))) return this.arrived(key, each)
-        if (parked.some((request) => isAt(request, header.nodeid.offset, handle))) each.isBlocked()
+        if (parked.some((request) => mayHoldLock(request, handle))) each.isBlocked()
         each.folder = handle
         this.whenFree(handle, () => (isRoot ? this.arrived(key, each) : climb(handle)))
       })
@@ -170,6 +170,23 @@ function bringsTimes(request: Buffer): boolean {
 function links(request: Buffer, folder: DaemonId, file: DaemonId): boolean {
   const isLink = request.readUInt32LE(header.opcode.offset) === LINK
   return isLink && isAt(request, header.nodeid.offset, folder) && isAt(request, IN_HEADER_SIZE, file)
+}
+
+/** What the kernel asks for while it has a folder's lock, be it shared; a name that it knows it looks up without. */
+const underLock = new Set<number>(
+  (
+    [
+      ...['LOOKUP', 'MKNOD', 'MKDIR', 'SYMLINK', 'LINK', 'CREATE', 'TMPFILE', 'UNLINK', 'RMDIR', 'RENAME', 'RENAME2'],
+      ...['READDIR', 'READDIRPLUS', 'SETATTR', 'SETXATTR', 'REMOVEXATTR', 'FSYNCDIR'],
+    ] as OpcodeName[]
+  ).map((name) => opcodes[name].number),
+)
+const renames = new Set<number>([opcodes.RENAME.number, opcodes.RENAME2.number])
+
+function mayHoldLock(request: Buffer, folder: DaemonId): boolean {
+  const opcode = request.readUInt32LE(header.opcode.offset)
+  if (!underLock.has(opcode)) return false
+  return isAt(request, header.nodeid.offset, folder) || (renames.has(opcode) && isAt(request, IN_HEADER_SIZE, folder))
 }
 
 const isAt = (request: Buffer, at: number, { low, high }: DaemonId): boolean =>

@@ -140,6 +140,26 @@ t.test('who comes after the rename is the reason to look for the name', async (t
   t.equal(scene.told()[0]?.body.readBigUInt64LE(0), 99n, 'and gets the nodeid that the file had')
 })
 
+t.test(
+  'others go on where one of them may have the folder’s lock, and not for anything else about the folder',
+  async (t) => {
+    for (const [opcode, body, goesOn] of [
+      ['MKDIR', [halves(0o755, 0), name('d')], true],
+      ['RELEASEDIR', [words(7n, 0n, 0n)], false],
+    ] as const) {
+      const { scene, resolver } = withResolver(t)
+      scene.ask('SETATTR', 2n, 99n, setattr(FATTR_MTIME))
+      scene.ask(opcode, 4n, 1n, ...body)
+      missed(scene, resolver)
+      scene.stale.redo()
+      t.same(scene.asked(), [], `${opcode} waits`)
+      resolver.answer('/', {}, 1n)
+      scene.stale.redo()
+      t.equal(scene.translator.isReserved, !goesOn, opcode)
+    }
+  },
+)
+
 t.test('what the kernel forgets meanwhile is not waited for', async (t) => {
   const { scene, resolver } = withResolver(t)
   scene.ask('SETATTR', 2n, 99n, setattr(FATTR_MTIME))
