@@ -30,11 +30,13 @@ const LONGEST_LOOK_MS = 50
  */
 export async function awaitDecoy(wanted: DecoyWanted): Promise<ServedMount> {
   for (;;) {
-    const { mount, connection } = await awaitMount(wanted)
-    await awaitInit(mount, connection, wanted)
+    const mounted = await awaitMount(wanted)
+    await awaitInit(mounted.mount, mounted.connection, wanted)
+    const [only, ...others] = wanted.family()
+    if (only === mounted.server && others.length === 0) return mounted
     // A daemon that goes into the background mounts in one process, and answers in another.
     const found = findDecoy(wanted)
-    if (found?.connection === connection) return found
+    if (found?.connection === mounted.connection) return found
   }
 }
 

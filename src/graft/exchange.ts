@@ -1,6 +1,6 @@
 // Putting another open file in the place of a daemon's channel, in all its descriptors, while its threads stand still. Those
 // that were reading the old file find the new one when they go on; see stopped-process.ts and remote-calls.ts.
-import { openSync } from 'node:fs'
+import { openSync, readdirSync } from 'node:fs'
 import { fuseFdsOf } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { epollEvent, epollOperations } from '../native/epoll.js'
@@ -25,6 +25,8 @@ export interface Exchanged {
 /** A daemon opens no more clones than this while it is looked at. */
 const MOST_PASSES = 10
 const O_CLOEXEC = 0o2000000
+/** To stop a thread takes longer than a call in it. */
+const FEW_THREADS = 4
 
 /** Finds descriptors in a process that are to get another file; none in one that has ended. */
 export type Find = (pid: Pid) => RemoteFd[]
@@ -127,8 +129,8 @@ function unlessEnded<T>(action: () => T): T | null {
 }
 
 /**
- * Exchanges these descriptors of one process, all or none. It stands still as a whole only for that; to come
- * by the file is the work of one of its threads, while the others run.
+ * Exchanges these descriptors of one process, all or none. It stands still as a whole only for that; where it
+ * takes more, or the threads are many, one of them does the rest while the others run.
  * @throws GraftError, SyscallError; the process is as before
  */
 export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd): Exchanged {
@@ -142,16 +144,31 @@ export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd)
     const stops: number[] = []
     const stop = (scope: 'all' | 'one', action: (remote: RemoteCalls) => void) =>
       stops.push(whileStopped(target, scope, action))
+    const putThere = (remote: RemoteCalls): void => {
+      there.fd = fetched(remote, pid, replacement)
+    }
+    const replaceByIt = (remote: RemoteCalls): void => {
+      if (there.fd !== null) replace(remote, there.fd, target)
+    }
+    let isDone = false
     try {
-      stop('one', (remote) => {
-        there.fd = fetched(remote, pid, replacement) ?? handOver(remote, target.pidfd, replacement)
-      })
-      stop('all', (remote) => {
-        if (there.fd === null) return
-        replace(remote, there.fd, target)
-        cleanUp(remote, there.fd)
-        there.fd = null
-      })
+      if (target.isQuick)
+        stop('all', (remote) => {
+          putThere(remote)
+          replaceByIt(remote)
+          if (there.fd === null) return
+          remote.raw('close', [there.fd])
+          there.fd = null
+          isDone = true
+        })
+      if (!isDone) {
+        stop('one', (remote) => {
+          if (!target.isQuick) putThere(remote)
+          there.fd ??= handOver(remote, target.pidfd, replacement)
+          if (target.sets.length > 0) remote.scratch()
+        })
+        stop('all', replaceByIt)
+      }
     } finally {
       if (target.scratch.address !== 0 || there.fd !== null)
         tidy(() => stop('one', (remote) => cleanUp(remote, there.fd)))
@@ -202,6 +219,8 @@ interface Target {
   readonly scratch: Scratch
   readonly descriptors: readonly Descriptor[]
   readonly sets: readonly RemoteFd[]
+  /** It has so few threads, and nothing besides its descriptors to change, that all can be done in one stop. */
+  readonly isQuick: boolean
   /** Copies of the files that are replaced. */
   readonly previous: ReadonlyMap<RemoteFd, Fd>
   /** To be closed in the end. */
@@ -221,7 +240,8 @@ function prepare(pid: Pid, fds: readonly RemoteFd[]): Target {
     const memory = opening(openSync(`/proc/${pid}/mem`, 'r+'))
     const pidfd = opening(pidfdOpen(pid))
     const previous = new Map(fds.map((fd) => [fd, opening(pidfdGetfd(pidfd, fd))]))
-    return { pid, pidfd, memory, instruction, scratch: { address: 0 }, descriptors, sets, previous, opened }
+    const isQuick = sets.length === 0 && readdirSync(`/proc/${pid}/task`).length <= FEW_THREADS
+    return { pid, pidfd, memory, instruction, scratch: { address: 0 }, descriptors, sets, isQuick, previous, opened }
   } catch (error) {
     for (const fd of opened) closeFd(fd)
     throw explained(error, pid)

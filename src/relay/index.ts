@@ -143,6 +143,11 @@ export class Relay {
     return !this.isDisposed
   }
 
+  /** True from `start` until that has ended. */
+  get isBusy(): boolean {
+    return this.options !== null
+  }
+
   /** Called with what a user should know, once each. */
   onReport(listener: (what: string, facts: Record<string, unknown>) => void): void {
     this.listeners.add(listener)

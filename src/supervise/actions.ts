@@ -63,7 +63,6 @@ export const actions = {
   orphan(m, { exit = unknown }) {
     const now = performance.now()
     const pid = m.leader?.pid ?? 0
-    const hadRelay = m.graft !== null
     forgetLife(m)
     if (m.mount && !m.isMounted()) return leaveAfterExit(m, 'unmounted')
     m.pause ??= { since: now, settled: 'none' }
@@ -91,7 +90,7 @@ export const actions = {
     if (delay > 0) {
       m.save()
       m.timers.arm('restart_due', delay)
-    } else if (hadRelay) void m.closing.then(() => m.dispatch('restart_due'))
+    } else if (m.relay?.isBusy) void m.closing.then(() => m.dispatch('restart_due'))
     else m.dispatch('restart_due')
   },
 

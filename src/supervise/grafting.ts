@@ -12,6 +12,7 @@ import { closeFd, duplicateFd } from '../native/descriptor.js'
 import { SyscallError } from '../native/error.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { Relay, relaySockets } from '../relay/index.js'
+import { resend } from '../settle/resend.js'
 import { settle } from '../settle/settle.js'
 import { beginLife } from './beginning.js'
 import { takeChannel } from './capturing.js'
@@ -76,28 +77,36 @@ export function respawnGrafted(m: ManagedMount): void {
   void bringUp(m, launched, () => usableRelay(m).scan(device, excluded(m)))
 }
 
-/** Puts the relay between the kernel and the life. */
+/**
+ * Puts the relay between the kernel and the life. Where what it has read can be sent again, it begins before the life has its
+ * end of the line: what it sends until then is there as soon as that is read.
+ */
 export function graft(m: ManagedMount, decoy: ServedMount): void {
   const channel = takeChannel(m)
   if (channel === null || !m.mount || !m.relay) return m.dispatch('channel_lost')
   const { ours, theirs } = relaySockets()
   const socket = linkTextOf(process.pid as Pid, theirs as number as RemoteFd)
+  const { relay } = m
+  const line = duplicateFd(ours)
+  const { mountpoint, device } = m.mount
+  const begin = (): Promise<number | null> =>
+    relay
+      .start({ channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m) })
+      .catch(() => null) // its end is told by `ended`
+  const begun = m.pause?.settled === 'resend' ? begin() : null
   let exchanged: Exchanged
   try {
     exchanged = exchange(() => daemonFamily(m.helpers(), null), channelsOf(decoy.connection), theirs)
   } catch (error) {
+    closeFd(line)
+    if (begun) return withdraw(m, relay, () => notGrafted(m, error))
     closeFd(ours)
     closeFd(channel)
     return notGrafted(m, error)
   } finally {
     closeFd(theirs)
   }
-  const { relay } = m
-  const line = duplicateFd(ours)
-  const { mountpoint, device } = m.mount
-  const answered = relay
-    .start({ channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m) })
-    .catch(() => null) // its end is told by `ended`
+  const answered = begun ?? begin()
   m.graft = { relay, channel, line, socket, stopUs: exchanged.stopUs, since: performance.now(), answered }
   void relay.ended.then((end) => {
     if (m.graft?.relay !== relay) return
@@ -106,6 +115,22 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
     const detail = end.by === 'error' ? end.error.message : end.by
     m.dispatch('relay_ended', { detail })
   })
+}
+
+/** Ends a relay that no life has come to serve. What it has read comes again to whoever is served next. */
+function withdraw(m: ManagedMount, relay: Relay, then: () => void): void {
+  const { number } = m
+  m.closing = Promise.all([m.closing, relay.stop()])
+  void m.closing.then(() =>
+    m.guard(() => {
+      if (m.number !== number || m.state !== 'respawning') return
+      const channel = takeChannel(m)
+      if (channel === null) return m.dispatch('channel_lost')
+      resend(channel)
+      closeFd(channel)
+      then()
+    }),
+  )
 }
 
 /** Takes the relay of a life away. What it has read and not answered is settled before the next one. */
