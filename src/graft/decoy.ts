@@ -19,6 +19,8 @@ export interface DecoyWanted {
   readonly watcher: Watcher
   /** When to give up. */
   readonly signal: AbortSignal
+  /** Called when it is there and has still to answer. */
+  readonly mounted?: () => void
 }
 
 const FIRST_LOOK_MS = 0.5
@@ -31,6 +33,7 @@ const LONGEST_LOOK_MS = 50
 export async function awaitDecoy(wanted: DecoyWanted): Promise<ServedMount> {
   for (;;) {
     const mounted = await awaitMount(wanted)
+    wanted.mounted?.()
     await awaitInit(mounted.mount, mounted.connection, wanted)
     const [only, ...others] = wanted.family()
     if (only === mounted.server && others.length === 0) return mounted

@@ -1,5 +1,6 @@
 // Reviving a stock daemon: its next life starts in a mount namespace of its own and mounts a decoy, gets a relay in the
 // place of the decoy's channel, and in the end, when no id of an earlier life is in use, the mount's own channel.
+import { availableParallelism } from 'node:os'
 import type { ServedMount } from '../capture/find-mount.js'
 import { fdsCalled, linkTextOf } from '../graft/descriptors.js'
 import { GraftError } from '../graft/error.js'
@@ -70,12 +71,25 @@ export function respawnGrafted(m: ManagedMount): void {
   m.follower = new HostFollower(() => (m.leader?.pid ?? null) as Pid | null, host)
   const { argv, cwd, env } = m.options
   const detach = mountpointsOf(host, device)
-  const launched = Standby.take(m, table) ?? launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
+  const standby = Standby.take(m, table)
+  const launched = standby ?? launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
   m.state = 'respawning'
-  beginLife(m, launched)
+  beginLife(m, launched, standby !== null)
   m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
-  void bringUp(m, launched, () => usableRelay(m).scan(device, excluded(m)))
+  const scan = () => usableRelay(m).scan(device, excluded(m))
+  void bringUp(m, launched, {
+    begun: () => {
+      if (standby) m.save()
+      if (HAS_ROOM) scan()
+    },
+    mounted: () => {
+      if (!HAS_ROOM) scan()
+    },
+  })
 }
+
+/** With two processors, a scan beside the start of the daemon makes that longer by what it takes itself. */
+const HAS_ROOM = availableParallelism() > 2
 
 /**
  * Puts the relay between the kernel and the life. Where what it has read can be sent again, it begins before the life has its

@@ -19,11 +19,19 @@ export interface Seeking {
   readonly end: () => void
 }
 
-/** Lets an isolated life begin, and waits for its decoy. @param begun what can be done meanwhile */
+/** What can be done meanwhile. */
+interface Meanwhile {
+  /** The life has got the word. */
+  readonly begun: () => void
+  /** It has mounted its decoy. */
+  readonly mounted: () => void
+}
+
+/** Lets an isolated life begin, and waits for its decoy. */
 export async function bringUp(
   m: ManagedMount,
   { pid, isolated, go }: IsolatedLaunched,
-  begun: () => void,
+  { begun, mounted }: Meanwhile,
 ): Promise<void> {
   const number = m.number
   try {
@@ -44,14 +52,14 @@ export async function bringUp(
     if (m.number === number && m.life && !hasEnded(error) && !m.life.endsWithin(DYING_MS)) refuse(m, error)
     return
   }
-  await seek(m, m.seeking)
+  await seek(m, m.seeking, mounted)
 }
 
-async function seek(m: ManagedMount, { pid, namespace, signal }: Seeking): Promise<void> {
+async function seek(m: ManagedMount, { pid, namespace, signal }: Seeking, mounted = () => {}): Promise<void> {
   const family = () => daemonFamily(m.helpers(), null)
   const mountpoint = m.mount?.mountpoint ?? null
   try {
-    const decoy = await awaitDecoy({ pid, namespace, family, mountpoint, watcher: m.watcher, signal })
+    const decoy = await awaitDecoy({ pid, namespace, family, mountpoint, watcher: m.watcher, signal, mounted })
     if (!signal.aborted) m.dispatch('decoy_ready', { decoy })
   } catch (error) {
     if (!signal.aborted) notGrafted(m, error)
