@@ -8,7 +8,8 @@ import { executable } from '../elf/executable.js'
 import { KeepmountError } from '../errors/error.js'
 import { type Child, startChild } from '../kernel/children.js'
 import { closeFd } from '../native/descriptor.js'
-import { socketpair } from '../native/socket.js'
+import { failedWith } from '../native/error.js'
+import { sendMessage, socketpair } from '../native/socket.js'
 import type { Fd, Pid } from '../native/types.js'
 import { fillIn } from './arguments.js'
 
@@ -49,7 +50,7 @@ export function launch({ path, argv, cwd, env, channel }: Launch, before: readon
     })
     const word = new Socket({ fd: ours })
     word.on('error', () => {})
-    return { child, pid: child.pid, word, go: () => word.end('.') }
+    return { child, pid: child.pid, word, go: () => say(word, ours) }
   } catch (error) {
     closeFd(ours)
     throw new KeepmountError(
@@ -60,6 +61,17 @@ export function launch({ path, argv, cwd, env, channel }: Launch, before: readon
   } finally {
     closeFd(theirs)
   }
+}
+
+/** By the descriptor itself: a stream takes its time. One that has ended meanwhile is told of elsewhere. */
+function say(word: Socket, fd: Fd): void {
+  if (word.destroyed) return
+  try {
+    sendMessage(fd, Buffer.from('.'))
+  } catch (error) {
+    if (!failedWith(error, 'EPIPE', 'ECONNRESET')) throw error
+  }
+  word.destroy()
 }
 
 /** Where a daemon that is started the systemd way finds its first descriptor: SD_LISTEN_FDS_START of sd_listen_fds(3). */
