@@ -15,6 +15,8 @@ const EIO = 5
 /** The longest request of ours carries two names, or a name and a value. */
 const OWN_SIZE = 128 * 1024
 const entry = layout('fuse_entry_out')
+const attrOut = layout('fuse_attr_out')
+const getattrBody = Buffer.alloc(layout('fuse_getattr_in').$size)
 
 /** What the daemon said of a name. The numbers are as the daemon has them. */
 export interface Found {
@@ -79,6 +81,12 @@ export class Daemon {
         return size < OUT_HEADER_SIZE || outHeader.len.get(this.answer, 0) !== size ? -EIO : size
       } else this.onMessage(size)
     }
+  }
+
+  /** GETATTR's inode number; null if there is none. */
+  inodeOf(low: number, high: number): bigint | null {
+    const size = this.ask('GETATTR', low, high, getattrBody)
+    return size < OUT_HEADER_SIZE + attrOut.$size ? null : attrOut.attr.ino.get(this.answer, OUT_HEADER_SIZE)
   }
 
   /** Forgets `count` lookups. */

@@ -3,6 +3,12 @@ import type { Leaving } from './kept-open.js'
 import { Retries } from './retries.js'
 
 export class Memory {
+  /**
+   * How many files were seen to keep their inode number from one life to the next: from then on, one that does not is another
+   * file. Without that, two names that were just exchanged, and whose exchange the kernel has still to carry out, would be
+   * taken for one another.
+   */
+  readonly evidence = { matches: 0 }
   /** Generations that nodeids of this mount were seen to have, the newest first. */
   readonly generations = [0]
   /**

@@ -6,6 +6,7 @@
 // until they are settled, nor anything believed that the inode number does not prove. The kernel is told when all is found.
 import { AwaitedNames } from './awaited-names.js'
 import { Belongings } from './belongings.js'
+import type { Daemon } from './daemon.js'
 import { Generations } from './generations.js'
 import { findCertain, findFile, forgetAll, isOfNoName, type Known, type Same } from './identity.js'
 import { removeLeavings } from './kept-open.js'
@@ -21,6 +22,7 @@ import { UnheardMoves } from './unheard-moves.js'
 
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
+const FUSE_ROOT_ID = 1
 /** The kernel may have a removed name for an instant longer than its daemon. */
 const MOST_LOOKS = 20
 
@@ -50,10 +52,11 @@ export class Stale {
   private readonly again = new Map<string, Query>()
   private pins: ReadonlyMap<string, Query> = new Map()
   private isOpening = false
+  /** The inode number of the root, as the kernel has cached it, until it has been compared. */
+  private rootIno: bigint | null = null
   /** True while it is still looked for what applications hold on to. */
   private isScanning = false
   private onPinned: (() => void) | undefined
-  private readonly evidence = { matches: 0 }
 
   constructor(
     readonly line: ResolverLine,
@@ -103,6 +106,7 @@ export class Stale {
     this.isScanning = true
     if (pins !== null) this.know(pins)
     this.line.open(this.mountpoint, (answer) => {
+      this.rootIno = answer?.known?.ino ?? null
       if (answer !== null && answer.result >= 0) this.mountpoint = answer.path
       else if (answer !== null) this.line.close()
       this.isOpening = false
@@ -290,9 +294,10 @@ export class Stale {
     if (this.onPinned) this.moves.learn(key, path)
     const id = { ...query, hiddenAs: this.memory.hiddenAs.get(key) ?? query.low }
     const now = this.moves.present(path)
+    this.compareRoot(translator.daemon)
     const found = this.isTentative
-      ? findCertain(translator, this.mountpoint, path, id, known, this.evidence)
-      : findFile(translator, this.mountpoint, now, id, known, this.evidence)
+      ? findCertain(translator, this.mountpoint, path, id, known, this.memory.evidence)
+      : findFile(translator, this.mountpoint, now, id, known, this.memory.evidence)
     if (found) return this.take(key, query, found, known)
     if (this.isTentative) return this.askAgain(key, query)
     // The name it should be found by may have been moved away from it, or one above.
@@ -302,6 +307,14 @@ export class Stale {
     }
     const isAwaited = statx && known && !isOfNoName(path) && this.awaited.await(key, query, statx)
     if (!isAwaited) this.fail(key, query)
+  }
+
+  /** The root is the one file that is certainly the same: whether it has kept its inode number tells it of the others. */
+  private compareRoot(daemon: Daemon): void {
+    const { rootIno, memory } = this
+    this.rootIno = null
+    if (rootIno === null || rootIno === BigInt(FUSE_ROOT_ID) || memory.evidence.matches > 0) return
+    if (daemon.inodeOf(FUSE_ROOT_ID, 0) === rootIno) memory.evidence.matches++
   }
 
   /** It is this file of the daemon's. */

@@ -12,7 +12,6 @@ const SETTLING_MS = 100
 export class Standby {
   readonly identity: ProcessIdentity
   private readonly launched: IsolatedLaunched
-  private isReady = false
 
   private constructor(
     m: ManagedMount,
@@ -26,13 +25,6 @@ export class Standby {
     this.launched.child.unref()
     const { pid } = this.launched
     this.identity = { pid, startTime: startTimeOf(pid) ?? '' }
-    // One that cannot be had now will be asked for again when it is needed, and then it is told why.
-    this.launched.isolated.then(
-      () => {
-        this.isReady = true
-      },
-      () => {},
-    )
   }
 
   /** Has one ready for the next crash, with the mounts as they are, and on record: it gets the word before anything is written. */
@@ -55,7 +47,7 @@ export class Standby {
     const { standby } = m
     m.standby = null
     if (standby === null) return null
-    if (standby.isReady && standby.table === table && standby.launched.child.isRunning) return standby.launched
+    if (standby.table === table && standby.launched.child.isRunning) return standby.launched
     standby.end()
     return null
   }
