@@ -70,8 +70,6 @@ function build(z: typeof Zod) {
     life: z.int().positive(),
     supervisor: process,
     daemon: process.nullable(),
-    /** What stands ready to be the next life: it may have got the word since. */
-    standby: process.nullable().default(null),
     /** Null until the daemon has mounted. */
     mount: z.object({ mountpoint: z.string(), device: z.string(), connection: z.int() }).nullable(),
     /** `fds[i]` is the holder's descriptor of the mount's channel number i. */

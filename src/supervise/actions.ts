@@ -130,7 +130,7 @@ export const actions = {
       if (!isWhole || !isProving()) return
       suspectServer(m, decoy)
       const answer = await grafted.answered
-      if (answer !== null && isProving()) m.dispatch('answered', { answer })
+      if (answer !== null && isProving()) onceServerIsKnown(m, () => m.dispatch('answered', { answer }))
     })
   },
 

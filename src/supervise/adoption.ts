@@ -41,9 +41,7 @@ export function takeUp(record: MountRecord, folder: StateFolder, sink: EventSink
   recognize(m, server)
   const isGone = m.mount ? !m.isMounted() : server === null
   // One that serves a mount that is gone ends by itself, when it has written what it has to; a later life never served it.
-  if (server === null && (!isGone || record.state === 'respawning')) endSilent(record.daemon, record)
-  // One that stood ready has ended with its supervisor, unless it had got the word: then it never served the mount.
-  if (server !== record.standby?.pid) endSilent(record.standby, record)
+  if (server === null && (!isGone || record.state === 'respawning')) endSilentDaemon(record)
   if (isGone) {
     end(m, { keepFolder: true })
     return null
@@ -82,7 +80,7 @@ function adoptHolders(record: MountRecord, folder: StateFolder, options: Holders
 }
 
 /** A daemon behind a relay has lost it with its supervisor: it serves nobody, and its next life is to be the only one. */
-function endSilent(daemon: ProcessIdentity | MountRecord['standby'], { mount }: MountRecord): void {
+function endSilentDaemon({ daemon, mount }: MountRecord): void {
   // Also one that has been killed and waits for itself: then its first thread may have ended.
   if (daemon === null || startedAt(daemon.pid as Pid) !== daemon.startTime) return
   const family = familyOf(daemon.pid as Pid)

@@ -2,7 +2,7 @@
 import type { Fd } from '../native/types.js'
 import { type Launched, launch } from '../revive/launch.js'
 import type { ManagedMount } from './managed-mount.js'
-import { follow, watchLeader } from './watching.js'
+import { follow } from './watching.js'
 
 /** Starts a life that mounts by itself, or is handed the channel. */
 export function startLife(m: ManagedMount, channel: Fd | null): void {
@@ -12,15 +12,11 @@ export function startLife(m: ManagedMount, channel: Fd | null): void {
   launched.go()
 }
 
-/**
- * Takes a process that waits for the word as the present life.
- * @param isOnRecord it stood ready; then the record has still to be written when it has got the word
- */
-export function beginLife(m: ManagedMount, { child, pid }: Launched, isOnRecord = false): void {
+/** Takes a process that waits for the word as the present life. */
+export function beginLife(m: ManagedMount, { child, pid }: Launched): void {
   m.startedAt = performance.now()
   m.launched.add(pid)
   void child.ended.then(() => m.launched.delete(pid))
   m.adopted = false
-  if (isOnRecord) watchLeader(m, pid)
-  else follow(m, pid)
+  follow(m, pid)
 }

@@ -71,15 +71,13 @@ export function respawnGrafted(m: ManagedMount): void {
   m.follower = new HostFollower(() => (m.leader?.pid ?? null) as Pid | null, host)
   const { argv, cwd, env } = m.options
   const detach = mountpointsOf(host, device)
-  const standby = Standby.take(m, table)
-  const launched = standby ?? launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
+  const launched = Standby.take(m, table) ?? launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
   m.state = 'respawning'
-  beginLife(m, launched, standby !== null)
+  beginLife(m, launched)
   m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
   const scan = () => usableRelay(m).scan(device, excluded(m))
   void bringUp(m, launched, {
     begun: () => {
-      if (standby) m.save()
       if (HAS_ROOM) scan()
     },
     mounted: () => {

@@ -271,7 +271,6 @@ export class ManagedMount {
       life: this.number,
       supervisor: self,
       daemon: this.leader,
-      standby: this.standby?.identity ?? null,
       mount: this.mount,
       holders: this.holders.records(),
       firstAnswer: this.firstAnswer,

@@ -3,14 +3,12 @@
 // they were: once these have changed on the host, another one is made.
 import { type IsolatedLaunched, launchIsolated, mountpointsOf } from '../graft/isolated-launch.js'
 import { mountTable, parseMountinfo } from '../kernel/mountinfo.js'
-import { type ProcessIdentity, startTimeOf } from '../kernel/process.js'
 import type { ManagedMount } from './managed-mount.js'
 
 /** What is mounted one after the other is waited for, so that a script that mounts ten things costs one process and not ten. */
 const SETTLING_MS = 100
 
 export class Standby {
-  readonly identity: ProcessIdentity
   private readonly launched: IsolatedLaunched
 
   private constructor(
@@ -23,15 +21,12 @@ export class Standby {
     const detach = mountpointsOf(parseMountinfo(table), device)
     this.launched = launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
     this.launched.child.unref()
-    const { pid } = this.launched
-    this.identity = { pid, startTime: startTimeOf(pid) ?? '' }
   }
 
-  /** Has one ready for the next crash, with the mounts as they are, and on record: it gets the word before anything is written. */
+  /** Has one ready for the next crash, with the mounts as they are. */
   static prepare(m: ManagedMount): void {
     if (m.standby !== null || m.mount === null || !isServed(m)) return
     m.standby = new Standby(m, mountTable(), m.mount.device)
-    m.save()
   }
 
   /** The host's mounts have changed: what is a copy of them must not keep those that have gone. */

@@ -74,18 +74,12 @@ export function leaderExited(m: ManagedMount, exit: Exit): void {
 
 /** Makes another process the one that matters, and puts it on record. False if it is gone. */
 export function follow(m: ManagedMount, pid: Pid): boolean {
-  if (!watchLeader(m, pid)) return false
-  m.save()
-  return true
-}
-
-/** The same for one that is on record already: what has changed is written by the caller, when there is time. */
-export function watchLeader(m: ManagedMount, pid: Pid): boolean {
   const life = Life.follow(pid, m.watcher, (exit) => m.guard(() => leaderExited(m, exit)))
   if (!life) return false
   m.life?.release()
   m.life = life
   m.leader = life.leader
+  m.save()
   return true
 }
 

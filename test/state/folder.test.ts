@@ -51,7 +51,6 @@ const record: MountRecord = {
   firstAnswer: 0,
   crashes: 2,
   lastCrash: { time: '2030-01-01T00:00:00.000Z', life: 2, pid: 9, code: null, signal: 'SIGKILL', downtime_ms: 1.5 },
-  standby: null,
   healing: null,
 }
 
