@@ -66,7 +66,11 @@ export function leaderExited(m: ManagedMount, exit: Exit): void {
     const rest = daemonFamily(m.helpers(), null).filter((pid) => pid !== gone && startTimeOf(pid) !== null)
     const isComing = m.state === 'starting' || m.state === 'respawning'
     const heirs = isComing || !m.mount ? rest : serversOf(m, rest).map(({ pid }) => pid)
-    if (heirs.some((pid) => follow(m, pid))) return
+    if (heirs.some((pid) => follow(m, pid))) {
+      // It may have ended while its channel was being taken, when the mount had been found already.
+      if (m.state === 'starting') lookForMount(m)
+      return
+    }
   }
   m.lastExit = exit
   m.dispatch('daemon_exited', { exit })
