@@ -34,7 +34,8 @@ export const rules: { readonly [Name in OpcodeName]?: Rule } = {
   GETATTR: { handleOptional: true, early: true },
   SETATTR: { handleOptional: true },
   STATX: { handleOptional: true, early: true },
-  FLUSH: { unopened: 'succeeds', early: true },
+  // Not early: while it waits the kernel still holds a file that was unlinked, and it can be found out what that was.
+  FLUSH: { unopened: 'succeeds' },
   RELEASE: { unopened: 'succeeds' },
   RELEASEDIR: { unopened: 'succeeds' },
   FSYNC: { reopen: any, early: true },
