@@ -35,20 +35,23 @@ const LONGEST_LOOK_MS = 50
  */
 export function lookForMount(m: ManagedMount, againMs = FIRST_LOOK_MS): void {
   if (m.state !== 'starting') return
+  const again = () => setTimeout(() => m.guard(() => lookForMount(m, Math.min(againMs * 2, LONGEST_LOOK_MS))), againMs)
   const leader = m.adopted ? ((m.leader?.pid ?? null) as Pid | null) : null
   const found = findServedMount(m.mountsBefore, daemonFamily(m.helpers(), leader), m.options.mountpoint)
   if (found) {
     const { mount, server } = found
     know(m, mount)
-    if (server !== m.leader?.pid && !follow(m, server)) return
+    // Who had the channel, as fusermount has for an instant, may have let go of it or ended before it could be taken.
+    if (server !== m.leader?.pid && !follow(m, server)) return void again()
     m.dispatch('mounted')
+    if (m.state === 'starting') again()
   } else if ([...mountKeys(readFuseMounts())].some((key) => !m.mountsBefore.has(key))) {
     const pid = m.leader?.pid as Pid | undefined
     if (pid !== undefined && hidesFds(pid)) {
       knowByPlace(m)
       throw new KeepmountError('NO_RIGHT_TO_CAPTURE', { pid, reason: 'its open files may not be seen' })
     }
-    setTimeout(() => m.guard(() => lookForMount(m, Math.min(againMs * 2, LONGEST_LOOK_MS))), againMs)
+    again()
   }
 }
 

@@ -11,6 +11,8 @@ import { Place } from '../fixtures/place.js'
 import { cannotGraft, type StockDaemon, stockDaemons, stockNames } from '../fixtures/stock-daemons.js'
 
 const ROUNDS = 3
+/** What a round writes leaves no hole: rclone 1.60 never starts again with one in a file that it has half uploaded. */
+const SLOT = 100
 const NAMES = Array.from({ length: 30 }, (_, i) => `name-${String(i).padStart(2, '0')}`)
 
 /** What an operation gave: its value as text, or the error's name. By round and operation. */
@@ -105,7 +107,7 @@ class Worker {
     await this.open('read-only', `${mount}/old`, 'r')
     await this.open('hello', `${mount}/hello`, 'r')
     await this.open('new', `${mount}/new`, 'w+')
-    await this.do('write new', 'writeSync', this.fds.get('new'), 'first')
+    await this.do('write new', 'writeSync', this.fds.get('new'), 'first'.padEnd(SLOT))
     await this.open('log', `${mount}/log`, 'a')
     await this.open('unlinked', `${mount}/gone`, 'w+')
     await this.do('write unlinked', 'writeSync', this.fds.get('unlinked'), 'the old bytes')
@@ -120,8 +122,8 @@ class Worker {
     const at = (what: string): string => `${what}, round ${round}`
     await this.do(at('read'), 'readFrom', fds.get('read-only'), 100 * round, 60)
     await this.do(at('read hello'), 'readFrom', fds.get('hello'), 0, 6)
-    await this.do(at('write new'), 'writeSync', fds.get('new'), `life ${round}`, 100 * round)
-    await this.do(at('read new'), 'readFrom', fds.get('new'), 100 * (round - 1), 106)
+    await this.do(at('write new'), 'writeSync', fds.get('new'), `life ${round}`.padEnd(SLOT), SLOT * round)
+    await this.do(at('read new'), 'readFrom', fds.get('new'), SLOT * (round - 1), 106)
     await this.do(at('append'), 'writeSync', fds.get('log'), `${round}\n`)
     await this.do(at('sync'), 'fsyncSync', fds.get('log'))
     await this.do(at('read unlinked'), 'readFrom', fds.get('unlinked'), 0, 13)
