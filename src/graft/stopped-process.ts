@@ -96,7 +96,7 @@ export class StoppedProcess {
     return awaitStop(this.caller, until, this.reaps(this.caller))
   }
 
-  /** The end of the leader of a child of ours is for libuv to see. */
+  /** The end of the leader of a child of ours is for kernel/children.ts to see. */
   private reaps(tid: Tid): boolean {
     return this.reapsLeader || Number(tid) !== Number(this.pid)
   }

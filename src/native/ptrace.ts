@@ -1,6 +1,6 @@
 // Stopping threads of other processes and changing their registers: ptrace(2) with PTRACE_SEIZE, waitid(2).
 //
-// All of it belongs to the thread that seized, and libuv takes a stop that it sees for an exit: what is seized must be
+// All of it belongs to the thread that seized, and who reaps children takes a stop for an exit: what is seized must be
 // let go in the same turn of the event loop, on the main thread.
 import { constants } from 'node:os'
 import { SyscallError } from './error.js'
