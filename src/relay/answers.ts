@@ -28,11 +28,11 @@ export class Answers {
 
   /**
    * Takes up the daemon's message of `length` bytes in `wire.reply`. Never asks the daemon anything.
-   * @param wasKept true if it has waited for what plain-ids.ts finds out
+   * @param waitedFor what it has been kept for: by other-names.ts, or by plain-ids.ts as well
    * @throws Ended
    */
-  take(length: number, wasKept = false): void {
-    const { wire, pending, nodes, tally, pieces, plainIds, stale } = this.translator
+  take(length: number, waitedFor: 'nothing' | 'names' | 'all' = 'nothing'): void {
+    const { wire, pending, nodes, tally, pieces, stale } = this.translator
     const { view } = wire.reply
     const [low, high] = [outHeader.unique.low(view, 0), outHeader.unique.high(view, 0)]
     const said = outHeader.len.get(view, 0)
@@ -46,7 +46,7 @@ export class Answers {
       return
     }
     if (low & 1) return answerToInterrupt(this.translator, low, high, length)
-    if (plainIds.isOn && !wasKept && this.isKept(low, high, length)) return
+    if (waitedFor !== 'all' && this.isKept(low, high, length, waitedFor)) return
     const slot = pending.take(low, high)
     const error = outHeader.error.get(view, 0)
     if (slot < 0) {
@@ -102,13 +102,13 @@ export class Answers {
     if (low !== 0 || high !== 0) known.learn(name, low, high)
   }
 
-  private isKept(low: number, high: number, length: number): boolean {
-    const { pending, wire, plainIds } = this.translator
+  private isKept(low: number, high: number, length: number, waitedFor: 'nothing' | 'names'): boolean {
+    const { pending, wire, plainIds, otherNames } = this.translator
     const slot = pending.find(low, high)
     const shape = slot < 0 ? undefined : shapes[pending.opcode[slot] ?? 0]
     if (!shape || (shape.outNode === 0 && shape.dirents !== 'fuse_direntplus')) return false
     if (outHeader.error.get(wire.reply.view, 0) !== 0 || length < shape.outLeast) return false
-    return plainIds.keep(shape, length)
+    return (waitedFor === 'nothing' && otherNames.keep(shape, length)) || plainIds.keep(shape, length)
   }
 
   /** A node that the daemon gave out, in the reply at `offset`: puts in the kernel's. Returns its slot, -1 for none. */

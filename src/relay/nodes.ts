@@ -34,6 +34,10 @@ export class Nodes {
    * name is looked for.
    */
   doubtful = new Uint8Array(FIRST_SIZE)
+  /** 1 if the kernel has forgotten more of a stale id than it was given in this life, and yet may hold it. */
+  private uncertain = new Uint8Array(FIRST_SIZE)
+  /** The slots of those of which all that this life gave has been forgotten: whether the kernel holds them is to be asked. */
+  readonly unsure: number[] = []
   /** The next kernel's id of the same daemon's id. */
   private next = new Int32Array(FIRST_SIZE).fill(NONE)
   private readonly byKernel = new WideTable()
@@ -124,20 +128,23 @@ export class Nodes {
 
   /**
    * The kernel forgets `count` lookups of the slot's id. Returns how many the daemon has to forget.
-   * A stale id is gone from the kernel once it forgets more than this life gave it: the kernel forgets all at once when
-   * it drops an inode, and one at a time only lookups of which it made no use. Source: fs/fuse/inode.c, fuse_evict_inode.
+   * The kernel forgets all at once when it drops an inode, and one at a time only lookups of which it made no use. A stale id
+   * that this life did not give is gone then. If it did, the kernel may have dropped what it had of earlier lives and only
+   * afterwards have taken what it was given now. Source: fs/fuse/inode.c, fuse_evict_inode.
    */
   forgetSlot(slot: number, count: number): number {
     const given = this.given[slot] ?? 0
     if (slot === ROOT) return Math.min(count, given)
-    const isGone = this.stale[slot] === 1 ? count > given : count >= given
-    if (!isGone) {
-      this.given[slot] = given - count
-      return count
+    const isStale = this.stale[slot] === 1
+    if (isStale ? given === 0 && count > 0 : count >= given) {
+      const total = given + (this.own[slot] ?? 0)
+      this.remove(slot)
+      return total
     }
-    const total = given + (this.own[slot] ?? 0)
-    this.remove(slot)
-    return total
+    if (count > given) this.uncertain[slot] = 1
+    this.given[slot] = Math.max(0, given - count)
+    if (this.uncertain[slot] === 1 && count >= given) this.unsure.push(slot)
+    return Math.min(given, count)
   }
 
   /**
@@ -173,6 +180,7 @@ export class Nodes {
     this.stale[slot] = 0
     this.generation[slot] = 0
     this.doubtful[slot] = 0
+    this.uncertain[slot] = 0
     this.plain[slot] = 0
     this.next[slot] = NONE
     this.live++
@@ -216,6 +224,7 @@ export class Nodes {
     this.own = enlarged(this.own, new Float64Array(size))
     this.stale = enlarged(this.stale, new Uint8Array(size))
     this.doubtful = enlarged(this.doubtful, new Uint8Array(size))
+    this.uncertain = enlarged(this.uncertain, new Uint8Array(size))
     this.plain = enlarged(this.plain, new Uint8Array(size))
     this.generation = enlarged(this.generation, new Uint32Array(size))
     this.next = enlarged(this.next, new Int32Array(size))

@@ -119,7 +119,7 @@ export class PlainIds {
   private release(kept: readonly Kept[]): void {
     for (const { bytes } of kept) {
       this.translator.wire.putReply(bytes)
-      this.translator.answers.take(bytes.length, true)
+      this.translator.answers.take(bytes.length, 'all')
     }
   }
 

@@ -13,12 +13,14 @@ import { Daemon } from './daemon.js'
 import { isDots } from './directory.js'
 import { Exchanges } from './exchanges.js'
 import { forget, forgetMany } from './forgetting.js'
+import { Gone } from './gone.js'
 import { Handles } from './handles.js'
 import { interrupt } from './interrupts.js'
 import { KeptOpen } from './kept-open.js'
 import { KnownNames } from './known-names.js'
 import { isOntoItself, lookUpTaken, settleTaken } from './names.js'
 import { Nodes } from './nodes.js'
+import { OtherNames } from './other-names.js'
 import { Pending } from './pending.js'
 import { Pieces } from './pieces.js'
 import { PlainIds } from './plain-ids.js'
@@ -95,6 +97,8 @@ export class Translator implements Late {
   readonly known = new KnownNames()
   readonly keptOpen: KeptOpen
   readonly plainIds = new PlainIds(this)
+  readonly otherNames = new OtherNames(this)
+  readonly gone = new Gone(this)
 
   constructor(
     readonly wire: Wire,

@@ -181,15 +181,16 @@ class Serving {
       (this.line.socket >= 0 ? ends.resolver : 0) |
       (isFree && !this.isPaused && !this.isDraining ? ends.channel : 0) |
       (isFree ? 0 : ends.writable)
-    const { plainIds } = translator
-    const isLong = timeoutMs < 0 || timeoutMs > plainIds.patience
-    const limit = plainIds.isKeeping && isLong ? plainIds.patience : timeoutMs
+    const { plainIds, otherNames, gone } = translator
+    if (gone.isDue) gone.dropUnsure()
+    const limit = shortest(timeoutMs, plainIds.patience, otherNames.patience)
     const ready = wire.wait(wanted, limit, this.prober.socket, this.purger.socket)
     if (ready & ends.prober) this.prober.receive()
     if (ready & ends.purger) this.purger.receive()
     const isEmpty = (wanted & ~ready & ends.channel) !== 0
     if (isEmpty) this.wasEmpty = true
     if (plainIds.isBusy) plainIds.proceed(isEmpty)
+    if (otherNames.isBusy) otherNames.proceed()
     if (stale.isGathering && (ready & ends.channel) === 0) stale.gathered()
     if (ready & ends.daemon) {
       const length = wire.readReply()
@@ -211,7 +212,8 @@ class Serving {
   private isQuick(): boolean {
     const { translator, stale, line, purger, prober } = this
     const isFree = translator.unsent === 0 && !stale.hasReady && !line.isWaiting
-    const isAlone = !prober.isWaiting && !purger.isWaiting && !translator.plainIds.isBusy
+    const { plainIds, otherNames, gone } = translator
+    const isAlone = !prober.isWaiting && !purger.isWaiting && !plainIds.isBusy && !otherNames.isBusy && !gone.isDue
     return isFree && isAlone && !this.isPaused && translator.spanning.isOver
   }
 
@@ -273,7 +275,7 @@ class Serving {
     },
     purge: (done) =>
       (this.purger.socket < 0 ? this.line : this.purger).purge(this.mountpoint, (answer) => done(answer?.result ?? -1)),
-    probe: (done) => this.dropGone(() => done(this.stale.unresolved === 0 ? 1 : 0)),
+    probe: (done) => this.translator.gone.drop(() => done(this.stale.unresolved === 0 ? 1 : 0)),
     silence: (done) => done(Math.floor(performance.now() - this.stale.metAt)),
     use: (done) => this.line.use(this.mountpoint, (answer) => done(answer?.result ?? -1)),
     'close-root': (done) => this.line.closeRoot(() => done(1)),
@@ -291,31 +293,9 @@ class Serving {
     this.purger.free()
     this.purger = new ResolverLine(purger)
     this.translator.plainIds.prober = this.prober
+    this.translator.gone.helpedBy(this.prober)
+    this.translator.otherNames.helpedBy(this.purger, this.mountpoint)
     this.stale.awaited.names.helpedBy(this.prober)
-  }
-
-  /** What an earlier life gave out and the kernel has dropped without our knowing: before we knew of it, or what it is. */
-  private dropGone(done: () => void): void {
-    const { nodes, daemon } = this.translator
-    const { lost } = this.stale
-    const keys = [...lost.keys()]
-    const ids = [...lost.values()].flatMap(({ low, high }) => [low, high])
-    for (const slot of nodes.silent()) ids.push(nodes.kernelLow[slot] ?? 0, nodes.kernelHigh[slot] ?? 0)
-    if (ids.length === 0) return done()
-    this.prober.ask(ids, (held) => {
-      for (const [i, isHeld] of held?.entries() ?? []) {
-        if (isHeld) continue
-        lost.delete(keys[i] ?? '')
-        const [low = 0, high = 0] = ids.slice(2 * i, 2 * i + 2)
-        const slot = nodes.ofKernel(low, high)
-        if (slot < 0 || !nodes.isSilent(slot)) continue
-        const [daemonLow, daemonHigh] = [nodes.daemonLow[slot] ?? 0, nodes.daemonHigh[slot] ?? 0]
-        const count = nodes.drop(slot)
-        this.stale.left(low, high)
-        daemon.forget(daemonLow, daemonHigh, count)
-      }
-      done()
-    })
   }
 
   /**
@@ -346,9 +326,9 @@ class Serving {
 
   /** True if the kernel holds no id but the daemon's own, and nothing waits here that may be about another. */
   private isClean(): boolean {
-    const { nodes, handles, plainIds } = this.translator
+    const { nodes, handles, plainIds, otherNames } = this.translator
     const holdsNothing = nodes.foreign === 0 && handles.live === 0 && this.stale.unresolved === 0
-    return holdsNothing && this.stale.parkedCount === 0 && !plainIds.isKeeping
+    return holdsNothing && this.stale.parkedCount === 0 && !plainIds.isKeeping && !otherNames.isBusy
   }
 
   /** True if the daemon owes no answer. */
@@ -356,6 +336,12 @@ class Serving {
     const { pending, unsent } = this.translator
     return pending.size === 0 && unsent === 0
   }
+}
+
+/** Of times to wait, in milliseconds; negative is for ever. */
+function shortest(...timesMs: number[]): number {
+  const limited = timesMs.filter((ms) => ms >= 0)
+  return limited.length === 0 ? -1 : Math.min(...limited)
 }
 
 function serve(start: Start, scan: Scan): Ended['by'] {

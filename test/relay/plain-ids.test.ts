@@ -1,34 +1,27 @@
 // When the kernel may be given an id of the daemon's own: only if it holds that number for nothing else, whatever comes in
 // between. The test plays kernel, daemon and the companion that asks the kernel.
 import t, { type Test } from 'tap'
-import { PROBE_SIZE, resolverMessage } from '../../src/elf/resolver.js'
-import { layout } from '../../src/fuse/layout.js'
 import { opcodes } from '../../src/fuse/opcodes.js'
-import { closeFd } from '../../src/native/descriptor.js'
-import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
-import type { Fd } from '../../src/native/types.js'
-import { Prober } from '../../src/relay/prober.js'
+import { PlayedProber } from './played-prober.js'
 import { entry, halves, LIFE, name, Scene, words } from './scene.js'
 
-const ENOENT = 2
-const ID = 8 + layout('fuse_notify_inval_inode_out').ino.offset + 8
 const open = (handle: bigint): Buffer => words(handle, 0n)
 const sizeOfEntry = entry(0n).length
 const number = (opcode: keyof typeof opcodes): number => opcodes[opcode].number
 
 class Plain extends Scene {
-  readonly prober: Prober
-  private readonly companion: Fd
+  private readonly played: PlayedProber
 
   constructor(t: Test) {
     super(t)
-    const [ours, theirs] = socketpair('seqpacket')
-    t.teardown(() => [ours, theirs].forEach(closeFd))
-    this.companion = theirs
-    this.prober = new Prober(ours)
+    this.played = new PlayedProber(t)
     this.plainIds.prober = this.prober
     this.plainIds.isOn = true
     this.plainIds.keepMs = 60_000
+  }
+
+  get prober() {
+    return this.played.prober
   }
 
   get plainIds() {
@@ -37,17 +30,7 @@ class Plain extends Scene {
 
   /** The ids that the kernel is asked for; it answers that it holds these. */
   probed(...held: bigint[]): bigint[] {
-    const question = receiveNow(this.companion)?.bytes
-    if (!question) return []
-    const ids: bigint[] = []
-    for (let at: number = resolverMessage.argument; at < question.length; at += PROBE_SIZE) {
-      const id = question.readBigUInt64LE(at + ID)
-      ids.push(id)
-      question.writeInt32LE(held.includes(id) ? 0 : -ENOENT, at)
-    }
-    sendMessage(this.companion, question)
-    this.prober.receive()
-    return ids
+    return this.played.probed(...held)
   }
 
   /** What the kernel is told for the file that the daemon knows as this. */
