@@ -21,6 +21,8 @@ export interface DecoyWanted {
   readonly signal: AbortSignal
   /** Called when it is there and has still to answer. */
   readonly mounted?: () => void
+  /** True if the namespace was opened before the life began, and has not been watched yet: each change of it is still told. */
+  readonly isFirst?: boolean
 }
 
 const FIRST_LOOK_MS = 0.5
@@ -31,8 +33,8 @@ const LONGEST_LOOK_MS = 50
  * @throws GraftError `no-decoy` when the signal comes
  */
 export async function awaitDecoy(wanted: DecoyWanted): Promise<ServedMount> {
-  for (;;) {
-    const mounted = await awaitMount(wanted)
+  for (let isFirst = wanted.isFirst === true; ; isFirst = false) {
+    const mounted = await awaitMount(wanted, isFirst)
     wanted.mounted?.()
     await awaitInit(mounted.mount, mounted.connection, wanted)
     const [only, ...others] = wanted.family()
@@ -60,7 +62,7 @@ function candidates({ namespace, mountpoint }: DecoyWanted): Mount[] {
  * A decoy appears by a change of the namespace's mounts, of which none since its opening is lost. Who has its channel can
  * change without any event, as between fusermount's mount(2) and the moment its parent has received it: only then time.
  */
-function awaitMount(wanted: DecoyWanted): Promise<ServedMount> {
+function awaitMount(wanted: DecoyWanted, isFirst: boolean): Promise<ServedMount> {
   const { pid, namespace, watcher, signal } = wanted
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
@@ -85,7 +87,7 @@ function awaitMount(wanted: DecoyWanted): Promise<ServedMount> {
     }
     if (signal.aborted) return giveUp()
     signal.addEventListener('abort', giveUp)
-    look()
+    if (!isFirst) look()
   })
 }
 

@@ -4,22 +4,23 @@
 import { closeSync, openSync, readlinkSync } from 'node:fs'
 import { executable } from '../elf/executable.js'
 import { startChild } from '../kernel/children.js'
-import { type Mount, readMounts } from '../kernel/mountinfo.js'
+import { type Mount, mountTable, parseMountinfo, readMounts } from '../kernel/mountinfo.js'
 import type { Pid } from '../native/types.js'
 
 export class HostFollower {
-  /** What is or was on the host, and so may be in the life's namespace as a copy. */
-  private known: Set<string>
+  /** What is or was on the host, and so may be in the life's namespace as a copy; null until that is needed. */
+  private known: Set<string> | null = null
   private running: Promise<void> | null = null
   private again = false
 
-  /** To be made before the life gets its namespace. @param lifePid a process of the life, null when there is none */
+  /**
+   * @param lifePid a process of the life, null when there is none
+   * @param table the host's mounts before the life got its namespace
+   */
   constructor(
     private readonly lifePid: () => Pid | null,
-    host: readonly Mount[] = readMounts(),
-  ) {
-    this.known = keysOf(host)
-  }
+    private readonly table: string = mountTable(),
+  ) {}
 
   /** The host's mount table has changed. Resolves when the life's is as it. */
   hostChanged(): Promise<void> {
@@ -51,8 +52,10 @@ export class HostFollower {
   /** Those of the life's mounts that are copies, and lie on top of others at the same place. */
   private copies(pid: Pid): Mount[] {
     const mounts = mountsOf(pid)
+    this.known ??= keysOf(parseMountinfo(this.table))
+    const { known } = this
     const top = new Map(mounts.map((mount) => [mount.mountpoint, mount]))
-    return mounts.filter((mount) => top.get(mount.mountpoint) === mount && this.known.has(keyOf(mount)))
+    return mounts.filter((mount) => top.get(mount.mountpoint) === mount && known.has(keyOf(mount)))
   }
 }
 

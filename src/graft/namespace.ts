@@ -1,10 +1,11 @@
 // The mount namespace of a life, kept open: it can be looked at and reached into whichever of the life's processes end.
 import { closeSync, openSync, readSync } from 'node:fs'
 import { type Mount, parseMountinfo } from '../kernel/mountinfo.js'
+import { duplicateFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
 import { openFlags } from '../native/open-flags.js'
 import { pollEvents } from '../native/poll.js'
-import type { Pid } from '../native/types.js'
+import type { Fd, Pid } from '../native/types.js'
 import type { Unwatch, Watcher } from '../native/watch.js'
 import { GraftError } from './error.js'
 
@@ -35,6 +36,11 @@ export class Namespace {
       if (!failedWith(error, 'ENOENT', 'ESRCH', 'EINVAL')) throw error
       throw new GraftError('ended', pid, undefined, { cause: error })
     }
+  }
+
+  /** The same, to be closed by itself. */
+  copy(): Namespace {
+    return new Namespace(duplicateFd(this.table as Fd), duplicateFd(this.root as Fd))
   }
 
   /** Its mounts, in the order they were made; touches none of them. */

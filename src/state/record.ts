@@ -70,6 +70,8 @@ function build(z: typeof Zod) {
     life: z.int().positive(),
     supervisor: process,
     daemon: process.nullable(),
+    /** What is to become the next life: it may have begun since this was written. */
+    next: process.nullable().default(null),
     /** Null until the daemon has mounted. */
     mount: z.object({ mountpoint: z.string(), device: z.string(), connection: z.int() }).nullable(),
     /** `fds[i]` is the holder's descriptor of the mount's channel number i. */

@@ -86,11 +86,11 @@ export const actions = {
     if (barred) return actions.give_up(m, barred)
     m.state = 'orphaned'
     m.timers.arm('hold_timeout', m.options.holdTimeoutSec * 1000 - (now - m.pause.since))
-    // An immediate next life is on record before it begins; until then a dead daemon is found to be dead.
+    // An immediate next life is on record already, or will be before it begins.
     if (delay > 0) {
       m.save()
       m.timers.arm('restart_due', delay)
-    } else if (m.relay?.isBusy) void m.closing.then(() => m.dispatch('restart_due'))
+    } else if (m.relay?.isBusy) void m.closing.then(() => m.hurry(() => m.dispatch('restart_due')))
     else m.dispatch('restart_due')
   },
 

@@ -37,17 +37,21 @@ export function takeUp(record: MountRecord, folder: StateFolder, sink: EventSink
     (options) => adoptHolders(record, folder, options),
     record,
   )
+  if (record.next) endBegun(record.next as ProcessIdentity, record)
   const server = m.mount ? findServer(m, record) : aliveDaemon(record)
   recognize(m, server)
   const isGone = m.mount ? !m.isMounted() : server === null
   // One that serves a mount that is gone ends by itself, when it has written what it has to; a later life never served it.
-  if (server === null && (!isGone || record.state === 'respawning')) endSilentDaemon(record)
+  if (server === null && (!isGone || record.state === 'respawning') && record.daemon)
+    endBegun(record.daemon as ProcessIdentity, record)
   if (isGone) {
     end(m, { keepFolder: true })
     return null
   }
   m.adopted = true
   m.leader = null
+  // The life that was next then may have been served, and have given out its ids.
+  if (server === null && record.next) m.number++
   m.startedAt = m.servingSince = performance.now()
   m.watchHolders()
   m.emit('adopted', { daemon_pid: server, holders: m.holders.pids(), previous_supervisor: record.supervisor.pid })
@@ -79,11 +83,14 @@ function adoptHolders(record: MountRecord, folder: StateFolder, options: Holders
   return Holders.adopt(folder.path, holderCount(record.options), all, options)
 }
 
-/** A daemon behind a relay has lost it with its supervisor: it serves nobody, and its next life is to be the only one. */
-function endSilentDaemon({ daemon, mount }: MountRecord): void {
+/**
+ * Ends a life that serves nobody, so that the next one is the only one: it was behind a relay and has lost that with its
+ * supervisor, or has just got the word to begin.
+ */
+function endBegun({ pid, startTime }: ProcessIdentity, { mount }: MountRecord): void {
   // Also one that has been killed and waits for itself: then its first thread may have ended.
-  if (daemon === null || startedAt(daemon.pid as Pid) !== daemon.startTime) return
-  const family = familyOf(daemon.pid as Pid)
+  if (startedAt(pid) !== startTime) return
+  const family = familyOf(pid)
   const pidfds = family.flatMap(pidfdIfAlive)
   killAndWait(pidfds, () => {
     for (const pid of family) abortDecoysOf(pid, mount)

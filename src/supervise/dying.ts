@@ -25,9 +25,10 @@ const SIGKILL_BIT = 1 << 8
  * Ends the decoy of a life when it keeps a process from ending: as long as it has one, that is until the relay is in the place
  * of its channel, and until all are gone whom its end has met without.
  */
-export function freeWhenStuck(m: ManagedMount, { pid, signal }: Seeking): void {
+export function freeWhenStuck(m: ManagedMount, { signal, ...seeking }: Seeking): void {
   const { mount } = m
-  const namespace = Namespace.of(pid)
+  // Longer than it is sought in.
+  const namespace = seeking.namespace.copy()
   const known = new Map<Pid, string | null>()
   let stuck: Pid[] = []
   const know = (): void => {

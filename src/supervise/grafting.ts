@@ -6,9 +6,8 @@ import { fdsCalled, linkTextOf } from '../graft/descriptors.js'
 import { GraftError } from '../graft/error.js'
 import { channelsOf, type Exchanged, exchange } from '../graft/exchange.js'
 import { HostFollower } from '../graft/host-follower.js'
-import { launchIsolated, mountpointsOf } from '../graft/isolated-launch.js'
 import { warmUp } from '../graft/warm-up.js'
-import { mountTable, parseMountinfo } from '../kernel/mountinfo.js'
+import { mountTable } from '../kernel/mountinfo.js'
 import { closeFd, duplicateFd } from '../native/descriptor.js'
 import { SyscallError } from '../native/error.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
@@ -21,8 +20,8 @@ import { tenths } from './events.js'
 import { healWhenPossible } from './healing.js'
 import { daemonFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
-import { bringUp, DYING_MS, notGrafted } from './seeking.js'
-import { Standby } from './standby.js'
+import { begin, bringUp, DYING_MS, notGrafted } from './seeking.js'
+import { launchNext, Standby } from './standby.js'
 
 /** A life that is served through a relay. */
 export interface Graft {
@@ -67,23 +66,22 @@ export function respawnGrafted(m: ManagedMount): void {
     closeFd(channel)
   }
   const table = mountTable()
-  const host = parseMountinfo(table)
-  m.follower = new HostFollower(() => (m.leader?.pid ?? null) as Pid | null, host)
-  const { argv, cwd, env } = m.options
-  const detach = mountpointsOf(host, device)
-  const launched = Standby.take(m, table) ?? launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
+  const waiting = Standby.take(m, table)
+  if (waiting?.namespace) waiting.launched.go()
   m.state = 'respawning'
+  m.follower = new HostFollower(() => (m.leader?.pid ?? null) as Pid | null, table)
+  const launched = waiting?.launched ?? launchNext(m, table, device)
   beginLife(m, launched)
   m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
   const scan = () => usableRelay(m).scan(device, excluded(m))
-  void bringUp(m, launched, {
-    begun: () => {
-      if (HAS_ROOM) scan()
-    },
-    mounted: () => {
-      if (!HAS_ROOM) scan()
-    },
-  })
+  const mounted = (): void => {
+    if (!HAS_ROOM) scan()
+  }
+  const begun = (): void => {
+    if (HAS_ROOM) scan()
+  }
+  if (waiting?.namespace) begin(m, waiting, { begun, mounted })
+  else void bringUp(m, launched, { begun, mounted })
 }
 
 /** With two processors, a scan beside the start of the daemon makes that longer by what it takes itself. */
@@ -101,11 +99,11 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
   const { relay } = m
   const line = duplicateFd(ours)
   const { mountpoint, device } = m.mount
-  const begin = (): Promise<number | null> =>
+  const startRelay = (): Promise<number | null> =>
     relay
       .start({ channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m) })
       .catch(() => null) // its end is told by `ended`
-  const begun = m.pause?.settled === 'resend' ? begin() : null
+  const begun = m.pause?.settled === 'resend' ? startRelay() : null
   let exchanged: Exchanged
   try {
     exchanged = exchange(() => daemonFamily(m.helpers(), null), channelsOf(decoy.connection), theirs)
@@ -118,7 +116,7 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
   } finally {
     closeFd(theirs)
   }
-  const answered = begun ?? begin()
+  const answered = begun ?? startRelay()
   m.graft = { relay, channel, line, socket, stopUs: exchanged.stopUs, since: performance.now(), answered }
   void relay.ended.then((end) => {
     if (m.graft?.relay !== relay) return

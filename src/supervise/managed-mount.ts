@@ -57,6 +57,9 @@ export interface Pause {
   settled: string
 }
 
+/** A life that comes up soon has this time before it is put on record as the present one. */
+const COMING_MS = 50
+
 const self: ProcessIdentity = { pid: process.pid as Pid, startTime: startTimeOf(process.pid as Pid) ?? '' }
 
 export class ManagedMount {
@@ -120,6 +123,11 @@ export class ManagedMount {
   private readonly mountinfo = openSync('/proc/self/mountinfo', 'r')
   private readonly unwatchMounts: Unwatch
   private saved = false
+  /** What was last put on record as the next life. */
+  private recordedNext: ProcessIdentity | null = null
+  private saving: NodeJS.Timeout | undefined
+  /** What is told and put on record only afterwards, while the next life has to begin. */
+  private hurried: { isDue: boolean; readonly events: MountEvent[] } | null = null
   private readonly holderWatches = new Map<Pid, Unwatch>()
 
   readonly holders: Holders
@@ -181,11 +189,43 @@ export class ManagedMount {
     this.save()
   }
 
+  /**
+   * Does first what an application waits for: what is told meanwhile, and put on record, is so when that is done.
+   */
+  hurry(action: () => void): void {
+    if (this.hurried) return action()
+    const hurried = { isDue: false, events: [] }
+    this.hurried = hurried
+    try {
+      action()
+    } finally {
+      this.hurried = null
+      if (hurried.isDue && this.state !== 'ended') this.save()
+      hurried.events.forEach(this.sink)
+    }
+  }
+
   /** Leaves word for a later supervisor. A folder that cannot be written any more is no reason to end a mount. */
   save(): void {
+    if (this.hurried) {
+      this.hurried.isDue = true
+      return
+    }
+    const isComing = this.state === 'respawning' || this.state === 'proving'
+    // The record names it as the next one: what is more can wait until it serves.
+    if (isComing && this.leader !== null && this.leader.pid === this.recordedNext?.pid)
+      this.saving ??= setTimeout(() => this.guard(() => this.write()), COMING_MS).unref()
+    else this.write()
+  }
+
+  private write(): void {
+    clearTimeout(this.saving)
+    this.saving = undefined
+    const record = this.record()
     try {
-      this.folder.write(this.record())
+      this.folder.write(record)
       this.saved = true
+      this.recordedNext = record.next as ProcessIdentity | null
     } catch (error) {
       if (!this.saved) throw error
     }
@@ -201,14 +241,16 @@ export class ManagedMount {
   }
 
   emit<Name extends EventName>(event: Name, facts: EventFacts[Name]): void {
-    this.sink({
+    const told = {
       time: new Date().toISOString(),
       event,
       name: this.options.name,
       mountpoint: this.mount?.mountpoint ?? null,
       life: this.number,
       ...facts,
-    } as MountEvent)
+    } as MountEvent
+    if (this.hurried) this.hurried.events.push(told)
+    else this.sink(told)
   }
 
   /** Our own children, which are not the daemon's. */
@@ -250,6 +292,7 @@ export class ManagedMount {
 
   /** Ends all watching; the holders and the daemon stay as they are. */
   release(): void {
+    clearTimeout(this.saving)
     this.timers.disarmAll()
     this.unwatchMounts()
     for (const pid of [...this.holderWatches.keys()]) this.unwatchHolder(pid)
@@ -271,6 +314,7 @@ export class ManagedMount {
       life: this.number,
       supervisor: self,
       daemon: this.leader,
+      next: this.standby?.identity ?? null,
       mount: this.mount,
       holders: this.holders.records(),
       firstAnswer: this.firstAnswer,

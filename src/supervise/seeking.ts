@@ -9,6 +9,7 @@ import { Namespace } from '../graft/namespace.js'
 import { freeWhenStuck } from './dying.js'
 import { daemonFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
+import type { Ready } from './standby.js'
 
 /** The wait for the decoy of one life. */
 export interface Seeking {
@@ -28,38 +29,45 @@ interface Meanwhile {
 }
 
 /** Lets an isolated life begin, and waits for its decoy. */
-export async function bringUp(
-  m: ManagedMount,
-  { pid, isolated, go }: IsolatedLaunched,
-  { begun, mounted }: Meanwhile,
-): Promise<void> {
+export async function bringUp(m: ManagedMount, launched: IsolatedLaunched, meanwhile: Meanwhile): Promise<void> {
   const number = m.number
   try {
-    await isolated
-    if (m.number !== number || m.leader?.pid !== pid) return
-    const namespace = Namespace.of(pid)
-    const over = new AbortController()
-    const end = () => {
-      over.abort()
-      namespace.close()
-    }
-    m.seeking = { pid, namespace, signal: over.signal, end }
-    go()
-    freeWhenStuck(m, m.seeking)
-    begun()
+    await launched.isolated
+    if (m.number !== number || m.leader?.pid !== launched.pid) return
+    const namespace = Namespace.of(launched.pid)
+    launched.go()
+    begin(m, { launched, namespace }, meanwhile)
   } catch (error) {
     // One that has ended before tells so itself.
     if (m.number === number && m.life && !hasEnded(error) && !m.life.endsWithin(DYING_MS)) refuse(m, error)
-    return
   }
-  await seek(m, m.seeking, mounted)
 }
 
-async function seek(m: ManagedMount, { pid, namespace, signal }: Seeking, mounted = () => {}): Promise<void> {
+/** Waits for the decoy of a life that has got the word. */
+export function begin(m: ManagedMount, { launched, namespace }: Ready, { begun, mounted }: Meanwhile): void {
+  const over = new AbortController()
+  const end = () => {
+    over.abort()
+    namespace.close()
+  }
+  const seeking = { pid: launched.pid, namespace, signal: over.signal, end }
+  m.seeking = seeking
+  freeWhenStuck(m, seeking)
+  begun()
+  void seek(m, seeking, mounted, true)
+}
+
+/** @param isFirst true if its namespace has not been looked at yet */
+async function seek(
+  m: ManagedMount,
+  { pid, namespace, signal }: Seeking,
+  mounted = () => {},
+  isFirst = false,
+): Promise<void> {
   const family = () => daemonFamily(m.helpers(), null)
   const mountpoint = m.mount?.mountpoint ?? null
   try {
-    const decoy = await awaitDecoy({ pid, namespace, family, mountpoint, watcher: m.watcher, signal, mounted })
+    const decoy = await awaitDecoy({ pid, namespace, family, mountpoint, watcher: m.watcher, signal, mounted, isFirst })
     if (!signal.aborted) m.dispatch('decoy_ready', { decoy })
   } catch (error) {
     if (!signal.aborted) notGrafted(m, error)

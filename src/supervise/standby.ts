@@ -1,15 +1,29 @@
 // The next life of a stock daemon, as far as it can be made before it is needed: a process in a mount namespace of its own, in
-// which the old mount is not there, and that waits for the word to become the daemon. A namespace is a copy of the mounts as
-// they were: once these have changed on the host, another one is made.
+// which the old mount is not there, and that waits for the word to become the daemon. It is on record by then, so that nothing
+// is left to do before the word. A namespace is a copy of the mounts as they were: once these have changed on the host, another
+// one is made.
 import { type IsolatedLaunched, launchIsolated, mountpointsOf } from '../graft/isolated-launch.js'
+import { Namespace } from '../graft/namespace.js'
 import { mountTable, parseMountinfo } from '../kernel/mountinfo.js'
+import { type ProcessIdentity, startTimeOf } from '../kernel/process.js'
 import type { ManagedMount } from './managed-mount.js'
 
 /** What is mounted one after the other is waited for, so that a script that mounts ten things costs one process and not ten. */
 const SETTLING_MS = 100
 
+/** A process that waits for the word in its namespace, and is on record. Both are the caller's. */
+export interface Ready {
+  readonly launched: IsolatedLaunched
+  readonly namespace: Namespace
+}
+/** One that may still be on its way there. */
+export type Waiting = Ready | { readonly launched: IsolatedLaunched; readonly namespace: null }
+
 export class Standby {
   private readonly launched: IsolatedLaunched
+  private namespace: Namespace | null = null
+  /** Null until it has its namespace. */
+  identity: ProcessIdentity | null = null
 
   private constructor(
     m: ManagedMount,
@@ -17,10 +31,18 @@ export class Standby {
     private readonly table: string,
     device: string,
   ) {
-    const { argv, cwd, env } = m.options
-    const detach = mountpointsOf(parseMountinfo(table), device)
-    this.launched = launchIsolated({ path: m.path, argv, cwd, env, channel: null, detach })
+    this.launched = launchNext(m, table, device)
     this.launched.child.unref()
+    const { pid, isolated } = this.launched
+    isolated
+      .then(() => {
+        if (m.standby !== this) return
+        this.namespace = Namespace.of(pid)
+        this.identity = { pid, startTime: startTimeOf(pid) ?? '' }
+        m.save()
+      })
+      // It has ended, or says why when it is needed.
+      .catch(() => {})
   }
 
   /** Has one ready for the next crash, with the mounts as they are. */
@@ -37,20 +59,29 @@ export class Standby {
     setTimeout(() => m.guard(() => Standby.prepare(m)), SETTLING_MS).unref()
   }
 
-  /** The process that waits, if there is one and its namespace is as one that would be made now. It is the caller's. */
-  static take(m: ManagedMount, table: string): IsolatedLaunched | null {
+  /** The one that waits, if its namespace is as one that would be made now. */
+  static take(m: ManagedMount, table: string): Waiting | null {
     const { standby } = m
     m.standby = null
     if (standby === null) return null
-    if (standby.table === table && standby.launched.child.isRunning) return standby.launched
+    const { launched, namespace } = standby
+    if (standby.table === table && launched.child.isRunning) return { launched, namespace }
     standby.end()
     return null
   }
 
   end(): void {
+    this.namespace?.close()
     this.launched.word.destroy()
     this.launched.child.kill()
   }
+}
+
+/** A process on its way to a namespace without the mount, with the host's mounts as the table has them. */
+export function launchNext({ path, options }: ManagedMount, table: string, device: string): IsolatedLaunched {
+  const { argv, cwd, env } = options
+  const detach = mountpointsOf(parseMountinfo(table), device)
+  return launchIsolated({ path, argv, cwd, env, channel: null, detach })
 }
 
 const isServed = ({ state }: ManagedMount): boolean => state === 'serving' || state === 'healing'

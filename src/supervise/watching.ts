@@ -76,7 +76,7 @@ export function leaderExited(m: ManagedMount, exit: Exit): void {
     }
   }
   m.lastExit = exit
-  m.dispatch('daemon_exited', { exit })
+  m.hurry(() => m.dispatch('daemon_exited', { exit }))
 }
 
 /** Makes another process the one that matters, and puts it on record. False if it is gone. */

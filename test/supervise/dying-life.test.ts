@@ -90,7 +90,8 @@ class Scene {
   async stuckLife(managed: Managed): Promise<Pid> {
     const { place, gate } = this
     spawnSync('mkfifo', [gate])
-    process.kill(managed.daemon, 'SIGKILL')
+    const before = managed.daemon
+    process.kill(before, 'SIGKILL')
     let writer = -1
     await until(() => {
       try {
@@ -101,6 +102,8 @@ class Scene {
         throw error
       }
     }, 'a life at the gate')
+    // It had the word before it was on record as the daemon.
+    await until(() => recordOf(place).daemon.pid !== before, 'its record')
     const { pid } = recordOf(place).daemon
     process.kill(managed.pid, 'SIGSTOP')
     closeSync(writer)

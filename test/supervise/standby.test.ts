@@ -1,5 +1,6 @@
 // What stands ready for the next life of a stock daemon before it is needed.
-import { mkdirSync, readlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { connectionExists } from '../../src/kernel/connection.js'
 import { connectionOf, readMounts } from '../../src/kernel/mountinfo.js'
@@ -76,6 +77,28 @@ t.test('one that is killed is not missed', { skip }, async (t) => {
     await managed.crash()
   }
   t.equal((await managed.stop()).code, 0)
+  await nothingLeft(t, place)
+})
+
+t.test('one that has got the word just before its supervisor was killed is ended', { skip }, async (t) => {
+  const place = placeFor(t)
+  const managed = await serving(place)
+  const file = join(place.state, 'it', 'state.json')
+  const recordOf = () => JSON.parse(readFileSync(file, 'utf8'))
+  const standby = await standbyOf(managed)
+  await until(() => recordOf().next?.pid === standby, 'its record')
+  process.kill(managed.pid, 'SIGKILL')
+  await managed.child.exited
+  process.kill(managed.daemon, 'SIGKILL')
+  // The record is of before, when it waited.
+  const begun = new Child(['sleep', '1000'], { env: place.env, cwd: '/', stdio: 'ignore' })
+  place.undo(() => begun.kill())
+  const next = { pid: begun.pid, startTime: startTimeOf(begun.pid as Pid) }
+  writeFileSync(file, JSON.stringify({ ...recordOf(), next }))
+  const adopted = Managed.adopt(place)
+  await adopted.event('revived')
+  t.match(await begun.exited, { signal: 'SIGKILL' })
+  t.equal((await adopted.stop()).code, 0)
   await nothingLeft(t, place)
 })
 
