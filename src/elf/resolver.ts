@@ -45,6 +45,8 @@ export const resolverQuestions = {
    * the daemon would have to be asked. Source: openat2(2), RESOLVE_CACHED.
    */
   CHILD: 11,
+  /** Answers when the mount whose path is the argument has: statfs(2). */
+  STATFS: 12,
 } as const
 
 /** Where the parts of a message lie. */
@@ -123,6 +125,7 @@ export const resolver: Program = {
     ['if', 'op', '==', resolverQuestions.USE, 'use'],
     ['if', 'op', '==', resolverQuestions.PROBE, 'probe'],
     ['if', 'op', '==', resolverQuestions.CHILD, 'child'],
+    ['if', 'op', '==', resolverQuestions.STATFS, 'statfs'],
     ['move', 'fd', -ENOSYS],
     ['goto', 'answer'],
 
@@ -268,6 +271,12 @@ export const resolver: Program = {
     ['call', 'openat', AT_FDCWD, 'cursor', O_PATH | O_CLOEXEC, 0],
     ['call', 'close', 'result'],
     ['move', 'fd', 'size'],
+    ['goto', 'answer'],
+
+    ['label', 'statfs'],
+    // The path has been read when its struct statfs is written over it.
+    ['call', 'statfs', 'cursor', 'cursor'],
+    ['move', 'fd', 'result'],
     ['goto', 'answer'],
 
     ['label', 'notify'],

@@ -1,9 +1,11 @@
 // The decoy: the mount that a life makes in its own namespace, and by which the kernel gives it its FUSE_INIT.
-import { type ServedMount, servedAmong } from '../capture/find-mount.js'
+import { type ServedMount, servedAmong, serversAmong } from '../capture/find-mount.js'
 import { waitingRequests } from '../kernel/connection.js'
 import { isFuse, type Mount, readMounts } from '../kernel/mountinfo.js'
+import { pollEvents } from '../native/poll.js'
 import type { Pid } from '../native/types.js'
 import type { Watcher } from '../native/watch.js'
+import { Companion } from '../relay/companion.js'
 import { startProber } from '../revive/prober.js'
 import { GraftError } from './error.js'
 import type { Namespace } from './namespace.js'
@@ -21,6 +23,8 @@ export interface DecoyWanted {
   readonly signal: AbortSignal
   /** Called when it is there and has still to answer. */
   readonly mounted?: () => void
+  /** Who asks the decoy for an answer, if he is there already; from now on not the caller's any more. */
+  readonly asker?: Companion | null
   /** True if the namespace was opened before the life began, and has not been watched yet: each change of it is still told. */
   readonly isFirst?: boolean
 }
@@ -33,15 +37,24 @@ const LONGEST_LOOK_MS = 50
  * @throws GraftError `no-decoy` when the signal comes
  */
 export async function awaitDecoy(wanted: DecoyWanted): Promise<ServedMount> {
-  for (let isFirst = wanted.isFirst === true; ; isFirst = false) {
-    const mounted = await awaitMount(wanted, isFirst)
-    wanted.mounted?.()
-    await awaitInit(mounted.mount, mounted.connection, wanted)
-    const [only, ...others] = wanted.family()
-    if (only === mounted.server && others.length === 0) return mounted
-    // A daemon that goes into the background mounts in one process, and answers in another.
-    const found = findDecoy(wanted)
-    if (found?.connection === mounted.connection) return found
+  let { asker } = wanted
+  try {
+    for (let isFirst = wanted.isFirst === true; ; isFirst = false) {
+      const mounted = await awaitMount(wanted, isFirst)
+      wanted.mounted?.()
+      asker ??= Companion.start(null)
+      await awaitInit(mounted.mount, mounted.connection, wanted, asker)
+      const [only, ...others] = wanted.family()
+      if (only === mounted.server && others.length === 0) return mounted
+      // A daemon that goes into the background mounts in one process, and answers in another.
+      const { connection } = mounted
+      const [server] = serversAmong(wanted.family(), connection)
+      if (server !== undefined) return { ...mounted, server }
+      asker?.end()
+      asker = null
+    }
+  } finally {
+    asker?.end()
   }
 }
 
@@ -95,16 +108,22 @@ function awaitMount(wanted: DecoyWanted, isFirst: boolean): Promise<ServedMount>
  * The kernel sends FUSE_INIT within mount(2), so when no request waits it has been answered. Until then a statfs of ours
  * waits behind it; a mount that is not for our user answers that without the daemon, so that it is looked at again.
  */
-function awaitInit({ mountpoint }: Mount, connection: number, { signal, pid, namespace }: DecoyWanted): Promise<void> {
+function awaitInit(
+  { mountpoint }: Mount,
+  connection: number,
+  { signal, pid, namespace, watcher }: DecoyWanted,
+  asker: Companion | null,
+): Promise<void> {
   const isDone = () => (waitingRequests(connection) ?? 0) === 0
   if (isDone()) return Promise.resolve()
-  const prober = startProber(namespace.reach(mountpoint))
+  asker?.askMount(namespace.reach(mountpoint))
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
+    let unwatch = () => {}
     const settle = (settled: () => void) => {
+      unwatch()
       clearTimeout(timer)
       signal.removeEventListener('abort', giveUp)
-      prober.child.kill()
       settled()
     }
     const giveUp = () => settle(() => reject(new GraftError('no-decoy', pid, 'it did not answer FUSE_INIT')))
@@ -114,7 +133,11 @@ function awaitInit({ mountpoint }: Mount, connection: number, { signal, pid, nam
     }
     if (signal.aborted) return giveUp()
     signal.addEventListener('abort', giveUp)
-    void prober.answer.then(() => signal.aborted || look())
+    if (!asker) return look()
+    unwatch = watcher.watch(asker.socket, pollEvents.POLLIN, () => {
+      unwatch()
+      look()
+    })
   })
 }
 

@@ -1,7 +1,8 @@
 // A process whose threads all stand still, or one of them, until it is released. It must be released in the same turn of
 // the event loop.
 //
-// As long as that lasts, it and we go before all others: a stop is short only if those who take part in it get their turn.
+// As long as that lasts, it and we go before all others: a stop is short only if those who take part in it get their turn. The
+// thread that makes system calls for us does so on our processor: to wake it on another one takes longer than the call.
 //
 // A thread in an uninterruptible sleep does not stop, and need not: it neither reads a channel nor can it touch one before
 // the others run again.
@@ -9,7 +10,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { failedWith } from '../native/error.js'
 import { awaitStop, detach, interrupt, Registers, resume, seize } from '../native/ptrace.js'
 import { registerLayout, restartInterrupted } from '../native/registers.js'
-import { calm, hurry, SELF } from '../native/scheduling.js'
+import { affinityOf, allow, calm, here, hurry, SELF } from '../native/scheduling.js'
 import type { Pid, Tid } from '../native/types.js'
 import { GraftError } from './error.js'
 
@@ -25,6 +26,8 @@ export class StoppedProcess {
   private readonly late = new Set<Tid>()
   /** How those were scheduled that are in a hurry now. */
   private readonly policies = new Map<Tid, number>()
+  /** Where the caller and we were allowed to run, if both are on one processor now. */
+  private readonly affinities = new Map<Tid, Uint8Array>()
   private since = 0
   private readonly reapsLeader: boolean
   private owed = 0
@@ -51,6 +54,7 @@ export class StoppedProcess {
       const caller = tids.find((tid) => this.stopped.has(tid)) ?? [...this.stopped][0]
       if (caller === undefined) throw new GraftError(this.seized.size === 0 ? 'ended' : 'not-stopping', pid)
       this.caller = caller
+      this.gather(caller)
     } catch (error) {
       this.release()
       throw error
@@ -65,10 +69,12 @@ export class StoppedProcess {
     if (this.released) return 0
     this.released = true
     for (const tid of this.stopped) {
-      this.prepare(tid)
+      letGo(tid)
       if (detach(tid, tid === this.caller ? this.owed : 0)) this.seized.delete(tid)
     }
     const stopUs = (performance.now() - this.since) * 1000
+    for (const tid of [...this.stopped, SELF]) this.disperse(tid)
+    for (const tid of this.stopped) this.calm(tid)
     // What is left has died, or will stop some time: until we know of it, it cannot be reaped or go on.
     for (const tid of this.seized) finish(tid, this.reaps(tid), () => this.prepare(tid))
     this.calm(SELF)
@@ -93,7 +99,26 @@ export class StoppedProcess {
 
   /** Waits for the caller to stop again. */
   awaitCaller(until: number) {
-    return awaitStop(this.caller, until, this.reaps(this.caller))
+    return awaitStop(this.caller, until, this.reaps(this.caller), this.affinities.size > 0)
+  }
+
+  /** Only where both go before all others: else we would wait for our turn with those. */
+  private gather(caller: Tid): void {
+    if (!this.policies.has(SELF) || !this.policies.has(caller)) return
+    const processor = here()
+    for (const tid of [SELF, caller]) {
+      const affinity = affinityOf(tid)
+      if (affinity === null || !allow(tid, processor)) return this.disperse(SELF, caller)
+      this.affinities.set(tid, affinity)
+    }
+  }
+
+  private disperse(...tids: readonly Tid[]): void {
+    for (const tid of tids) {
+      const affinity = this.affinities.get(tid)
+      if (affinity) allow(tid, affinity)
+      this.affinities.delete(tid)
+    }
   }
 
   /** The end of the leader of a child of ours is for kernel/children.ts to see. */
@@ -104,6 +129,7 @@ export class StoppedProcess {
   /** The last before it is let go. */
   private prepare(tid: Tid): void {
     letGo(tid)
+    this.disperse(tid)
     this.calm(tid)
   }
 

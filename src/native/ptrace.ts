@@ -7,6 +7,7 @@ import { SyscallError } from './error.js'
 import { rawSyscall } from './ffi.js'
 import { allocate, type Block } from './memory.js'
 import { registerLayout } from './registers.js'
+import { makeWay } from './scheduling.js'
 import type { Tid } from './types.js'
 
 const requests = {
@@ -154,14 +155,16 @@ const late = { kind: 'late' } as const
  * @param until as performance.now() has it
  * @param reaps whether to take note of its end, as must be done for each thread that does not lead its process; the leader
  * of a child of ours is its parent's to reap
+ * @param isBeside whether it runs on our processor and has our rank: then it needs ours to go on
  */
-export function awaitStop(tid: Tid, until: number, reaps: boolean): Stop {
+export function awaitStop(tid: Tid, until: number, reaps: boolean, isBeside = false): Stop {
   const options = WSTOPPED | WALL | WNOHANG | (reaps ? WEXITED : 0)
   for (let tries = 0; ; tries++) {
     siginfo.view.setInt32(SI_PID, 0, true)
     const result = rawSyscall('waitid', P_PID, tid, siginfo.address, options, 0)
     if (result === -ECHILD || result === -ESRCH) return gone
     if (result === 0 && siginfo.view.getInt32(SI_PID, true) !== 0) return stopOf(siginfo.view)
+    if (isBeside) makeWay()
     if (tries < SPINS) continue
     if (performance.now() > until) return late
     shortSleep()

@@ -1,5 +1,5 @@
-// Which threads the kernel lets run first: sched_setscheduler(2). On a loaded machine a thread that is woken waits for
-// milliseconds until others have had their turn.
+// Which threads the kernel lets run first, and where: sched_setscheduler(2), sched_setaffinity(2). On a loaded machine a thread
+// that is woken waits for milliseconds until others have had their turn.
 import { rawSyscall } from './ffi.js'
 import { allocate } from './memory.js'
 import type { Tid } from './types.js'
@@ -33,3 +33,32 @@ export function hurry(tid: Tid): number | null {
 export function calm(tid: Tid, policy: number): void {
   rawSyscall('sched_setscheduler', tid, policy, none.address)
 }
+
+/** Room for 8192 processors, the most that Linux is built for. */
+const MASK_SIZE = 1024
+const mask = allocate(MASK_SIZE)
+const cpu = allocate(4)
+
+/** Where a thread may run. Null if it is gone. */
+export function affinityOf(tid: Tid): Uint8Array | null {
+  const size = rawSyscall('sched_getaffinity', tid, MASK_SIZE, mask.address)
+  return size > 0 ? Uint8Array.from(mask.bytes.subarray(0, size)) : null
+}
+
+/** Lets a thread run there alone. False if it may not be told so, or not there. */
+export function allow(tid: Tid, affinity: Uint8Array): boolean {
+  mask.bytes.set(affinity)
+  return rawSyscall('sched_setaffinity', tid, affinity.length, mask.address) === 0
+}
+
+/** The processor on which the calling thread is just now, alone. */
+export function here(): Uint8Array {
+  rawSyscall('getcpu', cpu.address, 0, 0)
+  const number = cpu.view.getUint32(0, true)
+  const affinity = new Uint8Array(MASK_SIZE)
+  affinity[number >> 3] = 1 << (number & 7)
+  return affinity
+}
+
+/** Lets those go on that run on the same processor and have the same rank. */
+export const makeWay = (): void => void rawSyscall('sched_yield')

@@ -1,5 +1,5 @@
-// The processes that wait for the mount in the relay's place: one asks the kernel for paths, one writes notifications to
-// the channel. Both run the same few hundred bytes, and end with their socket.
+// The processes that wait for a mount in our place: one asks the kernel for paths, one writes notifications to the channel, one
+// asks a decoy for an answer. All run the same few hundred bytes, and end with their socket.
 import { executable } from '../elf/executable.js'
 import { resolverMessage, resolverQuestions } from '../elf/resolver.js'
 import { type Child, startChild } from '../kernel/children.js'
@@ -43,9 +43,18 @@ export class Companion {
 
   /** Writes a notification; drops it when very many wait already, and what the kernel has cached expires by itself. */
   notify(message: Buffer): void {
-    const question = Buffer.alloc(resolverMessage.argument + message.length)
-    question.writeUInt32LE(resolverQuestions.NOTIFY)
-    message.copy(question, resolverMessage.argument)
+    this.ask(resolverQuestions.NOTIFY, message)
+  }
+
+  /** Its socket becomes readable when the mount has answered. */
+  askMount(mountpoint: string): void {
+    this.ask(resolverQuestions.STATFS, Buffer.from(`${mountpoint}\0`))
+  }
+
+  private ask(op: number, argument: Buffer): void {
+    const question = Buffer.alloc(resolverMessage.argument + argument.length)
+    question.writeUInt32LE(op)
+    argument.copy(question, resolverMessage.argument)
     try {
       sendMessage(this.socket, question)
     } catch (error) {

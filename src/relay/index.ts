@@ -30,6 +30,8 @@ export interface RelayOptions {
   readonly device: string
   /** Processes whose open files do not count as pinning: ours, and the daemon. */
   readonly excludePids: readonly number[]
+  /** True if the daemon has still to get its end of the socket: until `handedOver`. */
+  readonly isAhead?: boolean
 }
 
 /** Why it ended: the daemon closed its socket, the mount is gone, it was stopped; or what went wrong in itself. */
@@ -180,12 +182,19 @@ export class Relay {
     this.options = options
     this.resolver = this.takeSpare()
     Atomics.store(this.words, shared.stop, 0)
+    Atomics.store(this.words, shared.ahead, options.isAhead ? 1 : 0)
     this.worker.ref()
     const { socket = -1, pid = 0 } = this.resolver ?? {}
     this.command({ kind: 'start', options, resolver: socket, resolverPid: pid, looker: this.lookerSocket() })
     const served = await Promise.race([serving.began, serving.ended])
     if (typeof served === 'number') return served
     throw served.by === 'error' ? served.error : new Error(`the relay ended before it served: ${served.by}`)
+  }
+
+  /** The daemon has its end of the socket. */
+  handedOver(): void {
+    Atomics.store(this.words, shared.ahead, 0)
+    this.wake()
   }
 
   /** Its processes, which are our children. */

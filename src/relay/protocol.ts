@@ -56,5 +56,7 @@ export const shared = {
   dispose: 9,
   /** Counts the commands, for a thread that has no time to sleep. */
   told: 10,
+  /** 1 as long as nobody has the other end of the daemon's socket. */
+  ahead: 11,
 } as const
 export const SHARED_SIZE = 4 * 16

@@ -1,10 +1,12 @@
 // The relay's thread. It is started before it is needed and sleeps until it is told to begin; from then on it never goes
 // back to its event loop. It ends with one of its two ends, or when it is stopped,
 // and then sleeps again.
+import { availableParallelism } from 'node:os'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import { Memory } from './memory.js'
+import { pinsOf } from './pins.js'
 import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
 import { ResolverLine } from './resolver-line.js'
@@ -19,6 +21,10 @@ const PINS_DEADLINE_MS = 2000
 const QUIET_DEADLINE_MS = 100
 const CLEAR_MS = 10
 const ROOT_ID = 1
+/** With two processors, a scan beside the start of the daemon makes that longer by what it takes itself. */
+const HAS_ROOM = availableParallelism() > 2
+const LONG_MS = 1000
+const WARM_UPS = 8
 /** Of a load, so many messages are served for each process that is looked at. */
 const TURNS_A_STEP = 8
 
@@ -115,10 +121,13 @@ class Serving {
     }
     stale.begin(null, serve)
     this.findPins()
-    const until = performance.now() + PINS_DEADLINE_MS
+    let until = performance.now() + PINS_DEADLINE_MS
     while (isPinning) {
+      const isAhead = Atomics.load(count, shared.ahead) !== 0
       this.turn(stale.isGathering ? 0 : Math.max(1, until - performance.now()))
-      if (performance.now() >= until) stale.giveUpPins()
+      // What has to be asked of the daemon waits until that is there.
+      if (isAhead) until = performance.now() + PINS_DEADLINE_MS
+      else if (performance.now() >= until) stale.giveUpPins()
     }
     for (;;) this.turn(-1)
   }
@@ -126,6 +135,7 @@ class Serving {
   /** Serves what can be served without, and looks for what is pinned in between. @throws Ended */
   private findPins(): void {
     const { scan, stale } = this
+    while (!HAS_ROOM && Atomics.load(count, shared.ahead) !== 0) this.turn(stale.isGathering ? 0 : LONG_MS)
     while (scan.pins === null) {
       for (let i = 0; i < TURNS_A_STEP && this.turn(0); i++);
       scan.step()
@@ -344,6 +354,12 @@ function shortest(...timesMs: number[]): number {
   return limited.length === 0 ? -1 : Math.min(...limited)
 }
 
+/** Code that has run several times is several times as fast, and a look at all processes is what a pause waits for most. */
+function warmUp(): void {
+  const nothing = '0:0'
+  for (let i = 0; i < WARM_UPS && Atomics.load(count, shared.told) === 0; i++) pinsOf(nothing, new Set(), -1)
+}
+
 function serve(start: Start, scan: Scan): Ended['by'] {
   const serving = new Serving(start, scan)
   try {
@@ -356,4 +372,5 @@ function serve(start: Start, scan: Scan): Ended['by'] {
   }
 }
 
+warmUp()
 for (let begun = awaitStart(); begun; begun = awaitStart()) tell({ kind: 'ended', by: serve(begun.start, begun.scan) })

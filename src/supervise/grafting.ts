@@ -2,16 +2,16 @@
 // place of the decoy's channel, and in the end, when no id of an earlier life is in use, the mount's own channel.
 import { availableParallelism } from 'node:os'
 import type { ServedMount } from '../capture/find-mount.js'
-import { fdsCalled, linkTextOf } from '../graft/descriptors.js'
+import { fdsCalled } from '../graft/descriptors.js'
 import { GraftError } from '../graft/error.js'
 import { channelsOf, type Exchanged, exchange } from '../graft/exchange.js'
 import { HostFollower } from '../graft/host-follower.js'
 import { warmUp } from '../graft/warm-up.js'
 import { mountTable } from '../kernel/mountinfo.js'
-import { closeFd, duplicateFd } from '../native/descriptor.js'
+import { closeFd } from '../native/descriptor.js'
 import { SyscallError } from '../native/error.js'
-import type { Fd, Pid, RemoteFd } from '../native/types.js'
-import { Relay, relaySockets } from '../relay/index.js'
+import type { Fd, Pid } from '../native/types.js'
+import { Relay } from '../relay/index.js'
 import { resend } from '../settle/resend.js'
 import { settle } from '../settle/settle.js'
 import { beginLife } from './beginning.js'
@@ -19,6 +19,7 @@ import { takeChannel } from './capturing.js'
 import { tenths } from './events.js'
 import { healWhenPossible } from './healing.js'
 import { daemonFamily } from './life.js'
+import { excluded, Line } from './line.js'
 import type { ManagedMount } from './managed-mount.js'
 import { begin, bringUp, DYING_MS, notGrafted } from './seeking.js'
 import { launchNext, Standby } from './standby.js'
@@ -73,51 +74,40 @@ export function respawnGrafted(m: ManagedMount): void {
   const launched = waiting?.launched ?? launchNext(m, table, device)
   beginLife(m, launched)
   m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
-  const scan = () => usableRelay(m).scan(device, excluded(m))
-  const mounted = (): void => {
-    if (!HAS_ROOM) scan()
-  }
+  const relay = usableRelay(m)
+  const scan = () => relay.scan(device, excluded(m))
   const begun = (): void => {
     if (HAS_ROOM) scan()
   }
+  const mounted = (): void => {
+    if (m.pause?.settled !== 'resend') return HAS_ROOM ? undefined : scan()
+    m.line ??= Line.open(m)
+    void m.line?.begin(m, true)
+  }
   if (waiting?.namespace) begin(m, waiting, { begun, mounted })
-  else void bringUp(m, launched, { begun, mounted })
+  else void bringUp(m, launched, waiting?.asker ?? null, { begun, mounted })
 }
 
 /** With two processors, a scan beside the start of the daemon makes that longer by what it takes itself. */
 const HAS_ROOM = availableParallelism() > 2
 
 /**
- * Puts the relay between the kernel and the life. Where what it has read can be sent again, it begins before the life has its
- * end of the line: what it sends until then is there as soon as that is read.
+ * Puts the relay between the kernel and the life. Where what it has read can be sent again, it has begun before that.
  */
 export function graft(m: ManagedMount, decoy: ServedMount): void {
-  const channel = takeChannel(m)
-  if (channel === null || !m.mount || !m.relay) return m.dispatch('channel_lost')
-  const { ours, theirs } = relaySockets()
-  const socket = linkTextOf(process.pid as Pid, theirs as number as RemoteFd)
-  const { relay } = m
-  const line = duplicateFd(ours)
-  const { mountpoint, device } = m.mount
-  const startRelay = (): Promise<number | null> =>
-    relay
-      .start({ channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m) })
-      .catch(() => null) // its end is told by `ended`
-  const begun = m.pause?.settled === 'resend' ? startRelay() : null
+  const line = m.line ?? Line.open(m)
+  m.line = null
+  if (line === null) return m.dispatch('channel_lost')
+  const { relay, channel, socket, kept } = line
   let exchanged: Exchanged
   try {
-    exchanged = exchange(() => daemonFamily(m.helpers(), null), channelsOf(decoy.connection), theirs)
+    exchanged = exchange(() => daemonFamily(m.helpers(), null), channelsOf(decoy.connection), line.theirs)
   } catch (error) {
-    closeFd(line)
-    if (begun) return withdraw(m, relay, () => notGrafted(m, error))
-    closeFd(ours)
-    closeFd(channel)
-    return notGrafted(m, error)
-  } finally {
-    closeFd(theirs)
+    return withdraw(m, line, () => notGrafted(m, error))
   }
-  const answered = begun ?? startRelay()
-  m.graft = { relay, channel, line, socket, stopUs: exchanged.stopUs, since: performance.now(), answered }
+  const answered = line.begin(m, false)
+  line.handedOver()
+  m.graft = { relay, channel, line: kept, socket, stopUs: exchanged.stopUs, since: performance.now(), answered }
   void relay.ended.then((end) => {
     if (m.graft?.relay !== relay) return
     if (end.by === 'channel')
@@ -127,10 +117,11 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
   })
 }
 
-/** Ends a relay that no life has come to serve. What it has read comes again to whoever is served next. */
-function withdraw(m: ManagedMount, relay: Relay, then: () => void): void {
+/** Takes back a line that no life has come to serve. What its relay has read comes again to whoever is served next. */
+function withdraw(m: ManagedMount, line: Line, then: () => void): void {
+  line.withdraw(m)
+  if (!line.answered) return then()
   const { number } = m
-  m.closing = Promise.all([m.closing, relay.stop()])
   void m.closing.then(() =>
     m.guard(() => {
       if (m.number !== number || m.state !== 'respawning') return
@@ -148,6 +139,8 @@ export function endGraft(m: ManagedMount): void {
   m.seeking?.end()
   m.seeking = null
   m.follower = null
+  m.line?.withdraw(m)
+  m.line = null
   const { graft } = m
   m.graft = null
   m.healing = null
@@ -221,6 +214,3 @@ function exchangeSockets(m: ManagedMount, { socket }: Graft, channel: Fd): numbe
   const sockets = (pid: Pid) => fdsCalled(pid, socket)
   return exchange(() => daemonFamily(m.helpers(), null), sockets, channel).stopUs
 }
-
-/** Whose open files pin nothing: ours, the holders', the daemon's own. */
-const excluded = (m: ManagedMount): number[] => [process.pid, ...m.helpers(), ...daemonFamily(m.helpers(), null)]

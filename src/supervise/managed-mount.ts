@@ -21,6 +21,7 @@ import type { Clones } from './clones.js'
 import type { EventFacts, EventName, EventSink, GiveUpReason, MountEvent } from './events.js'
 import { endRelay, type Graft } from './grafting.js'
 import type { Life } from './life.js'
+import type { Line } from './line.js'
 import type { MountOptions } from './options.js'
 import { isMounted } from './ours.js'
 import type { Healing } from './relayed.js'
@@ -91,6 +92,8 @@ export class ManagedMount {
   clones: Clones | null = null
   /** It waits to be needed, or serves for `graft`. */
   relay: Relay | null = null
+  /** From the decoy of a life until that is grafted. */
+  line: Line | null = null
   /** What is to become the next life. */
   standby: Standby | null = null
   /** Keeps the mount namespace of a grafted life as the host's. */

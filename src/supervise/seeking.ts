@@ -1,11 +1,12 @@
 // From the start of a grafted life to its decoy. As long as a life lives and is not grafted, somebody waits here for it: what
 // fails because a process has just ended is tried again with those that are left, and the end of the life ends the waiting.
 import type { ServedMount } from '../capture/find-mount.js'
-import { awaitDecoy, isAbandoned } from '../graft/decoy.js'
+import { awaitDecoy, type DecoyWanted, isAbandoned } from '../graft/decoy.js'
 import { fdsCalled } from '../graft/descriptors.js'
 import { GraftError } from '../graft/error.js'
 import type { IsolatedLaunched } from '../graft/isolated-launch.js'
 import { Namespace } from '../graft/namespace.js'
+import type { Companion } from '../relay/companion.js'
 import { freeWhenStuck } from './dying.js'
 import { daemonFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
@@ -29,22 +30,28 @@ interface Meanwhile {
 }
 
 /** Lets an isolated life begin, and waits for its decoy. */
-export async function bringUp(m: ManagedMount, launched: IsolatedLaunched, meanwhile: Meanwhile): Promise<void> {
+export async function bringUp(
+  m: ManagedMount,
+  launched: IsolatedLaunched,
+  asker: Companion | null,
+  meanwhile: Meanwhile,
+): Promise<void> {
   const number = m.number
   try {
     await launched.isolated
-    if (m.number !== number || m.leader?.pid !== launched.pid) return
+    if (m.number !== number || m.leader?.pid !== launched.pid) return asker?.end()
     const namespace = Namespace.of(launched.pid)
     launched.go()
-    begin(m, { launched, namespace }, meanwhile)
+    begin(m, { launched, namespace, asker }, meanwhile)
   } catch (error) {
+    asker?.end()
     // One that has ended before tells so itself.
     if (m.number === number && m.life && !hasEnded(error) && !m.life.endsWithin(DYING_MS)) refuse(m, error)
   }
 }
 
 /** Waits for the decoy of a life that has got the word. */
-export function begin(m: ManagedMount, { launched, namespace }: Ready, { begun, mounted }: Meanwhile): void {
+export function begin(m: ManagedMount, { launched, namespace, asker }: Ready, { begun, mounted }: Meanwhile): void {
   const over = new AbortController()
   const end = () => {
     over.abort()
@@ -54,20 +61,19 @@ export function begin(m: ManagedMount, { launched, namespace }: Ready, { begun, 
   m.seeking = seeking
   freeWhenStuck(m, seeking)
   begun()
-  void seek(m, seeking, mounted, true)
+  void seek(m, seeking, { mounted, asker, isFirst: true })
 }
 
-/** @param isFirst true if its namespace has not been looked at yet */
+/** @param begun what there is of a life that has just begun */
 async function seek(
   m: ManagedMount,
   { pid, namespace, signal }: Seeking,
-  mounted = () => {},
-  isFirst = false,
+  begun: Partial<DecoyWanted> = {},
 ): Promise<void> {
   const family = () => daemonFamily(m.helpers(), null)
   const mountpoint = m.mount?.mountpoint ?? null
   try {
-    const decoy = await awaitDecoy({ pid, namespace, family, mountpoint, watcher: m.watcher, signal, mounted, isFirst })
+    const decoy = await awaitDecoy({ pid, namespace, family, mountpoint, watcher: m.watcher, signal, ...begun })
     if (!signal.aborted) m.dispatch('decoy_ready', { decoy })
   } catch (error) {
     if (!signal.aborted) notGrafted(m, error)

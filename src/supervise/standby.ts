@@ -6,6 +6,7 @@ import { type IsolatedLaunched, launchIsolated, mountpointsOf } from '../graft/i
 import { Namespace } from '../graft/namespace.js'
 import { mountTable, parseMountinfo } from '../kernel/mountinfo.js'
 import { type ProcessIdentity, startTimeOf } from '../kernel/process.js'
+import { Companion } from '../relay/companion.js'
 import type { ManagedMount } from './managed-mount.js'
 
 /** What is mounted one after the other is waited for, so that a script that mounts ten things costs one process and not ten. */
@@ -15,12 +16,17 @@ const SETTLING_MS = 100
 export interface Ready {
   readonly launched: IsolatedLaunched
   readonly namespace: Namespace
+  /** Who will ask its decoy for an answer. */
+  readonly asker: Companion | null
 }
 /** One that may still be on its way there. */
-export type Waiting = Ready | { readonly launched: IsolatedLaunched; readonly namespace: null }
+export type Waiting =
+  | Ready
+  | { readonly launched: IsolatedLaunched; readonly namespace: null; readonly asker: Companion | null }
 
 export class Standby {
   private readonly launched: IsolatedLaunched
+  private readonly asker = Companion.start(null)
   private namespace: Namespace | null = null
   /** Null until it has its namespace. */
   identity: ProcessIdentity | null = null
@@ -64,14 +70,15 @@ export class Standby {
     const { standby } = m
     m.standby = null
     if (standby === null) return null
-    const { launched, namespace } = standby
-    if (standby.table === table && launched.child.isRunning) return { launched, namespace }
+    const { launched, namespace, asker } = standby
+    if (standby.table === table && launched.child.isRunning) return { launched, namespace, asker }
     standby.end()
     return null
   }
 
   end(): void {
     this.namespace?.close()
+    this.asker?.end()
     this.launched.word.destroy()
     this.launched.child.kill()
   }
