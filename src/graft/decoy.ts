@@ -44,11 +44,11 @@ export async function awaitDecoy(wanted: DecoyWanted): Promise<ServedMount> {
       wanted.mounted?.()
       asker ??= Companion.start(null)
       await awaitInit(mounted.mount, mounted.connection, wanted, asker)
-      const [only, ...others] = wanted.family()
-      if (only === mounted.server && others.length === 0) return mounted
+      const family = wanted.family()
+      if (family.length === 1 && family[0] === mounted.server) return mounted
       // A daemon that goes into the background mounts in one process, and answers in another.
       const { connection } = mounted
-      const [server] = serversAmong(wanted.family(), connection)
+      const [server] = serversAmong(family, connection)
       if (server !== undefined) return { ...mounted, server }
       asker?.end()
       asker = null
