@@ -7,6 +7,7 @@ import { epollEvent, epollOperations } from '../native/epoll.js'
 import { failedWith, SyscallError } from '../native/error.js'
 import { setNonblocking } from '../native/files.js'
 import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
+import { sameOpenFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { type Descriptor, describe, epollSetsOf, linkTextOf, type Watch, watchesIn } from './descriptors.js'
 import { GraftError } from './error.js'
@@ -81,7 +82,10 @@ function exchangeIn(pid: Pid, fds: readonly RemoteFd[], replacement: Fd, done: D
       for (const fd of fds) copies.push({ pid, fd, previous: copyOf(pid, fd) })
       return exchangeFds(pid, fds, replacement)
     })
-    if (exchanged) done.push(...copies.splice(0))
+    for (const { fd } of exchanged?.fds ?? []) {
+      const at = copies.findIndex((copy) => copy.fd === fd)
+      done.push(...copies.splice(at, 1))
+    }
     return exchanged?.stopUs ?? 0
   } finally {
     for (const { previous } of copies) closeFd(previous)
@@ -129,8 +133,8 @@ function unlessEnded<T>(action: () => T): T | null {
 }
 
 /**
- * Exchanges these descriptors of one process, all or none. It stands still as a whole only for that; where it
- * takes more, or the threads are many, one of them does the rest while the others run.
+ * Exchanges these descriptors of one process, all or none, but for those that it has closed meanwhile. It stands still as a
+ * whole only for that; where it takes more, or the threads are many, one of them does the rest while the others run.
  * @throws GraftError, SyscallError; the process is as before
  */
 export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd): Exchanged {
@@ -141,6 +145,7 @@ export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd)
       target.descriptors.some(({ nonblocking }) => nonblocking),
     )
     const there: { fd: RemoteFd | null } = { fd: null }
+    let replaced: readonly RemoteFd[] = []
     const stops: number[] = []
     const stop = (scope: 'all' | 'one', action: (remote: RemoteCalls) => void) =>
       stops.push(whileStopped(target, scope, action))
@@ -148,7 +153,7 @@ export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd)
       there.fd = fetched(remote, pid, replacement)
     }
     const replaceByIt = (remote: RemoteCalls): void => {
-      if (there.fd !== null) replace(remote, there.fd, target)
+      if (there.fd !== null) replaced = replace(remote, there.fd, target)
     }
     let isDone = false
     try {
@@ -173,7 +178,7 @@ export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd)
       if (target.scratch.address !== 0 || there.fd !== null)
         tidy(() => stop('one', (remote) => cleanUp(remote, there.fd)))
     }
-    return { stopUs: Math.max(...stops), fds: fds.map((fd) => ({ pid, fd })) }
+    return { stopUs: Math.max(...stops), fds: replaced.map((fd) => ({ pid, fd })) }
   } finally {
     for (const fd of target.opened) closeFd(fd)
   }
@@ -248,9 +253,11 @@ function prepare(pid: Pid, fds: readonly RemoteFd[]): Target {
   }
 }
 
-function replace(remote: RemoteCalls, fresh: RemoteFd, target: Target): void {
-  const { pid, pidfd, descriptors, sets, previous } = target
-  // Only now are they sure not to change.
+/** @returns which of the descriptors have the other file now */
+function replace(remote: RemoteCalls, fresh: RemoteFd, target: Target): RemoteFd[] {
+  const { pid, pidfd, sets, previous } = target
+  // Only now are they sure not to change. A number that has been closed may be another file's.
+  const descriptors = target.descriptors.filter(({ fd }) => isStillThere(pid, fd, previous.get(fd)))
   const watches = watchesIn(pid, sets, new Set<number>(descriptors.map(({ fd }) => fd)))
   const undo: (() => void)[] = []
   try {
@@ -270,9 +277,22 @@ function replace(remote: RemoteCalls, fresh: RemoteFd, target: Target): void {
       rewatch(remote, watch)
       undo.push(() => unwatch(remote, watch))
     }
+    return descriptors.map(({ fd }) => fd)
   } catch (error) {
     // Of a process that has ended nothing can be undone.
     for (const action of error instanceof GraftError ? [] : undo.reverse()) action()
+    throw error
+  }
+}
+
+/** True if the descriptor is what it was when it was copied. Where the kernel has no kcmp, that can't be told. */
+function isStillThere(pid: Pid, fd: RemoteFd, copy: Fd | undefined): boolean {
+  if (copy === undefined) return false
+  try {
+    return sameOpenFile(pid, fd, process.pid as Pid, copy)
+  } catch (error) {
+    if (failedWith(error, 'ENOSYS', 'EPERM')) return true
+    if (failedWith(error, 'EBADF', 'ESRCH')) return false
     throw error
   }
 }
