@@ -184,6 +184,8 @@ const underLock = new Set<number>(
 const renames = new Set<number>([opcodes.RENAME.number, opcodes.RENAME2.number])
 
 function mayHoldLock(request: Buffer, folder: DaemonId): boolean {
+  // Of two files that are exchanged, the times of one may come while the other is looked for.
+  if (bringsTimes(request)) return true
   const opcode = request.readUInt32LE(header.opcode.offset)
   if (!underLock.has(opcode)) return false
   return isAt(request, header.nodeid.offset, folder) || (renames.has(opcode) && isAt(request, IN_HEADER_SIZE, folder))

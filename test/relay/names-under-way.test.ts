@@ -93,6 +93,20 @@ t.test('times that come before the name are answered at once, and given to the d
   )
 })
 
+t.test('the times of another file may be of the rename that is waited for', async (t) => {
+  for (const [other, goesOn] of [
+    [setattr(FATTR_MTIME), true],
+    [setattr(FATTR_SIZE), false],
+  ] as const) {
+    const { scene, resolver } = withResolver(t)
+    scene.ask('WRITE', 2n, 99n, words(7n, 0n), halves(1, 0), words(0n), halves(1, 0), Buffer.from('x'))
+    scene.ask('SETATTR', 4n, 98n, other)
+    missed(scene, resolver)
+    resolver.answer('/d', {}, 50n)
+    t.equal(scene.stale.hasReady, goesOn)
+  }
+})
+
 t.test('what is written meanwhile waits for the name', async (t) => {
   for (const isThere of [true, false]) {
     const { scene, resolver } = withResolver(t)
