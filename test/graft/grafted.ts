@@ -10,7 +10,7 @@ import { launchIsolated, mountpointsOf } from '../../src/graft/isolated-launch.j
 import { Namespace } from '../../src/graft/namespace.js'
 import { waitingRequests } from '../../src/kernel/connection.js'
 import { connectionOf, type Mount, readMounts } from '../../src/kernel/mountinfo.js'
-import { childrenOf, familyOf, startTimeOf } from '../../src/kernel/process.js'
+import { argvOf, childrenOf, familyOf, startTimeOf } from '../../src/kernel/process.js'
 import { closeFd } from '../../src/native/descriptor.js'
 import { becomeSubreaper, reap } from '../../src/native/process.js'
 import { receive, sendMessage, socketpair } from '../../src/native/socket.js'
@@ -45,7 +45,7 @@ export class Family {
 
   now(): Pid[] {
     return childrenOf('self')
-      .filter((pid) => !this.before.has(pid))
+      .filter((pid) => !this.before.has(pid) && !isOurs(pid))
       .flatMap(familyOf)
       .filter((pid) => startTimeOf(pid) !== null)
   }
@@ -62,6 +62,13 @@ export class Family {
     }, 'the end of all processes')
   }
 }
+
+/** True of one that asks a decoy for an answer, also when it is just ending. */
+function isOurs(pid: Pid): boolean {
+  const [name] = argvOf(pid)
+  return name === undefined || name === 'keepmount-path'
+}
+
 const nodeReaps = new Set<number>()
 
 export interface LiveMount extends OldMount {
