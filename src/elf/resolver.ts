@@ -251,15 +251,12 @@ export const resolver: Program = {
     ['move', 'op', 'size'],
     ['add', 'op', -HEADER_SIZE],
     ['label', 'one'],
-    ['if', 'op', '<', PROBE_SIZE, 'probed'],
+    ['if', 'op', '<', PROBE_SIZE, 'done'],
     ['call', 'write', CHANNEL, 'cursor', PROBE_SIZE],
     ['store', 4, at('cursor'), 'result'],
     ['add', 'cursor', PROBE_SIZE],
     ['add', 'op', -PROBE_SIZE],
     ['goto', 'one'],
-    ['label', 'probed'],
-    ['move', 'fd', 0],
-    ['goto', 'send'],
 
     ['label', 'use'],
     ['call', 'openat', AT_FDCWD, 'cursor', O_PATH | O_CLOEXEC, 0],
@@ -276,14 +273,13 @@ export const resolver: Program = {
     ['label', 'statfs'],
     // The path has been read when its struct statfs is written over it.
     ['call', 'statfs', 'cursor', 'cursor'],
-    ['move', 'fd', 'result'],
-    ['goto', 'answer'],
+    ['goto', 'result'],
 
     ['label', 'notify'],
     ['add', 'size', -HEADER_SIZE],
     ['call', 'write', CHANNEL, 'cursor', 'size'],
+    ['label', 'result'],
     ['move', 'fd', 'result'],
-
     ['goto', 'answer'],
 
     ['label', 'read'],
@@ -305,6 +301,7 @@ export const resolver: Program = {
     ['move', 'size', 'buffer'],
     ['negate', 'size'],
     ['add', 'size', 'cursor'],
+    ['label', 'done'],
     ['move', 'fd', 0],
     ['goto', 'send'],
 

@@ -204,7 +204,7 @@ export class ManagedMount {
     } finally {
       this.hurried = null
       if (hurried.isDue && this.state !== 'ended') this.save()
-      hurried.events.forEach(this.sink)
+      for (const event of hurried.events) this.sink(event)
     }
   }
 
