@@ -3,8 +3,10 @@
 import { RESOLVER_MESSAGE_SIZE, resolverMessage, resolverQuestions } from '../elf/resolver.js'
 import { rawSyscall } from '../native/ffi.js'
 import { borrowPages, returnPages } from '../native/pages.js'
+import { attributesFrom } from './cached-attributes.js'
 import type { Known } from './identity.js'
 import type { NodeHandle } from './looking.js'
+import { keyOf } from './query.js'
 
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
@@ -12,6 +14,7 @@ const FILEID_INO64_GEN = 0x81
 const HANDLE_BYTES = 12
 /** So many answers fit the socket's queue for certain. */
 const MOST_UNANSWERED = 16
+const MOST_SEEN = 1000
 const STATX_TYPE = 1
 const STATX_INO = 0x100
 
@@ -33,6 +36,8 @@ export class ResolverLine {
   private readonly message = borrowPages(RESOLVER_MESSAGE_SIZE)
   private readonly waiting = new Map<number, Take>()
   private readonly queue: { bytes: Buffer; take: Take }[] = []
+  /** Struct statx by nodeid. */
+  private readonly seen = new Map<string, Buffer>()
   private counter = 0
   /** True once the mount's root is open there. */
   isOpen = false
@@ -58,7 +63,22 @@ export class ResolverLine {
   }
 
   resolve(low: number, high: number, generation: number, take: Take): boolean {
-    return this.byHandle(resolverQuestions.RESOLVE, low, high, generation, take)
+    return this.byHandle(resolverQuestions.RESOLVE, low, high, generation, (answer) => {
+      if (answer) this.learn(low, high, answer.statx)
+      take(answer)
+    })
+  }
+
+  /** What the kernel had cached of a nodeid when it was asked about it last, a struct fuse_attr; null if it was not asked. */
+  attributesOf(low: number, high: number): Buffer | null {
+    const statx = this.seen.get(keyOf(low, high))
+    return statx ? attributesFrom(statx) : null
+  }
+
+  private learn(low: number, high: number, statx: Buffer): void {
+    if (statx.length === 0) return
+    if (this.seen.size >= MOST_SEEN) this.seen.clear()
+    this.seen.set(keyOf(low, high), statx)
   }
 
   private byHandle(op: number, low: number, high: number, generation: number, take: Take, ...rest: Buffer[]): boolean {
@@ -72,7 +92,10 @@ export class ResolverLine {
 
   /** The same for the folder above a folder, with its handle. */
   parentOf(low: number, high: number, generation: number, take: Take): boolean {
-    return this.byHandle(resolverQuestions.PARENT, low, high, generation, take)
+    return this.byHandle(resolverQuestions.PARENT, low, high, generation, (answer) => {
+      if (answer && answer.result >= 0) this.learn(answer.handle.low, answer.handle.high, answer.statx)
+      take(answer)
+    })
   }
 
   /** The same for what has this name in a folder, with its handle: if the kernel has it cached, and without a look-up. */

@@ -50,7 +50,9 @@ const READDIRPLUS = opcodes.READDIRPLUS.number
 const READ = opcodes.READ.number
 const WRITE = opcodes.WRITE.number
 const IOCTL = opcodes.IOCTL.number
+const GETATTR = opcodes.GETATTR.number
 const ioctlIn = layout('fuse_ioctl_in')
+const attrOut = layout('fuse_attr_out')
 const { FUSE_IOCTL_DIR } = FUSE_IOCTL
 const { O_ACCMODE, O_DIRECT, O_RDWR } = openFlags
 
@@ -89,7 +91,7 @@ export class Translator implements Late {
   isReserved = false
   /** The length of a request in `wire.request` for which the daemon's queue had no room; 0 if there is none. */
   unsent = 0
-  private readonly short = allocate(OUT_HEADER_SIZE + layout('fuse_open_out').$size)
+  private readonly short = allocate(OUT_HEADER_SIZE + Math.max(layout('fuse_open_out').$size, attrOut.$size))
   readonly answers = new Answers(this)
   readonly spanning = new SpanningCalls(this)
   readonly exchanges = new Exchanges(this)
@@ -152,6 +154,7 @@ export class Translator implements Late {
       node = this.nodes.ofKernel(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0))
       if (node < 0) {
         if (this.isSearch(opcode, length)) return this.refuse(low, high, ESTALE)
+        if (isResolver) return this.answerResolver(opcode, low, high)
         if (opcode === NOTIFY_REPLY) return
         // This life has not opened anything of a file that it does not know.
         if (shape.rule.unopened && !this.parkClose(opcode, length)) return this.refuse(low, high, 0)
@@ -350,6 +353,22 @@ export class Translator implements Late {
     const flags = view.getUint32(IN_HEADER_SIZE, true) & ~O_DIRECT
     view.setUint32(IN_HEADER_SIZE, flags, true)
     return flags
+  }
+
+  /**
+   * What the resolver comes to ask about a file that is only being looked for must not wait for it. The kernel looks at a
+   * folder's permissions when it goes up from there, and wants them to be fresh: it is told what it has.
+   */
+  private answerResolver(opcode: number, low: number, high: number): void {
+    const { view, bytes, address } = this.short
+    const { nodeid } = inHeader
+    const asked = this.wire.request.view
+    const attributes = this.stale.line.attributesOf(nodeid.low(asked, 0), nodeid.high(asked, 0))
+    if (opcode !== GETATTR || !attributes) return this.refuse(low, high, ESTALE)
+    const size = replyHeader(view, low, high, 0, attrOut.$size)
+    bytes.fill(0, OUT_HEADER_SIZE, size)
+    attributes.copy(bytes, OUT_HEADER_SIZE + attrOut.attr.ino.offset)
+    this.wire.answer(address, size)
   }
 
   /** The resolver's own open folder: the daemon need not know of it. */

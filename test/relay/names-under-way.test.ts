@@ -93,6 +93,27 @@ t.test('times that come before the name are answered at once, and given to the d
   )
 })
 
+t.test('what the resolver comes to ask about a folder that is looked for does not wait for it', async (t) => {
+  const { scene, resolver } = withResolver(t)
+  const RESOLVER = 4711
+  scene.translator.resolverPid = RESOLVER
+  scene.ask('OPENDIR', 2n, 99n, halves(0, 0))
+  scene.stale.askDelayed()
+  scene.willFindNone(2)
+  t.equal(resolver.answer('/mnt/a', { ino: INO, mode: 0o040755 }), 'RESOLVE')
+  scene.asked()
+  scene.from(RESOLVER)
+  // Going up from there, the kernel looks at its permissions.
+  scene.ask('GETATTR', 4n, 99n, halves(0, 0), words(0n))
+  const [answer] = scene.told()
+  t.match(answer, { unique: 4n, error: 0 })
+  const { attr } = layout('fuse_attr_out')
+  t.equal(answer?.body.readUInt32LE(attr.mode.offset), 0o040755, 'as the kernel has it')
+  t.equal(answer?.body.readBigUInt64LE(0), 0n, 'and for now')
+  scene.ask('GETATTR', 6n, 98n, halves(0, 0), words(0n))
+  t.match(scene.told(), [{ unique: 6n, error: -ESTALE }], 'nothing is known of another one')
+})
+
 t.test('the times of another file may be of the rename that is waited for', async (t) => {
   for (const [other, goesOn] of [
     [setattr(FATTR_MTIME), true],
