@@ -147,6 +147,7 @@ export const resolver: Program = {
     ['call', 'open_by_handle_at', 'root', 'cursor', O_PATH | O_CLOEXEC],
     ['move', 'fd', 'result'],
     ['if', 'fd', '<', 0, 'answer'],
+    ['label', 'found'],
     ['call', 'dup3', 'fd', TURN, O_CLOEXEC],
     ['call', 'close', 'fd'],
 
@@ -227,9 +228,7 @@ export const resolver: Program = {
     ['if', 'fd', '<', 0, 'answer'],
     ['store', 4, at('cursor'), statx - argument - HANDLE_HEAD],
     ['call', 'name_to_handle_at', 'fd', address('nothing'), 'cursor', frame(0), AT_EMPTY_PATH],
-    ['call', 'dup3', 'fd', TURN, O_CLOEXEC],
-    ['call', 'close', 'fd'],
-    ['goto', 'describe'],
+    ['goto', 'found'],
 
     ['label', 'purge'],
     ['call', 'fspick', AT_FDCWD, 'cursor', FSPICK_CLOEXEC],

@@ -22,7 +22,7 @@ t.test('an image is a static executable of less than a page, its stack not execu
   for (const arch of arches) {
     for (const name of Object.keys(programs) as ProgramName[]) {
       const image = imageOf(name, arch)
-      t.ok(image.length < 4096, `${name} for ${arch} has ${image.length} bytes`)
+      t.ok(image.length < 2048, `${name} for ${arch} has ${image.length} bytes`)
       t.equal(image.toString('latin1', 0, 4), '\x7fELF')
       t.equal(image.readUInt16LE(16), 2, 'ET_EXEC')
       t.equal(image.readUInt16LE(18), { x64: 62, arm64: 183 }[arch])
