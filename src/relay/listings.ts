@@ -3,6 +3,7 @@ import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE } from '../fuse/message.js'
 import type { Block } from '../native/memory.js'
 import { isDots } from './directory.js'
+import type { Shape } from './shapes.js'
 import type { Translator } from './translator.js'
 
 const dirent = layout('fuse_dirent')
@@ -39,6 +40,10 @@ export function plusNodes(reply: Block, length: number): number[] {
   })
   return places
 }
+
+/** Where the nodeids stand that an answer of this shape gives out. */
+export const givenNodes = (shape: Shape, reply: Block, length: number): number[] =>
+  shape.dirents === 'fuse_direntplus' ? plusNodes(reply, length) : [shape.outNode]
 
 /** Tells where each entry begins, and whether it is `.` or `..`. */
 function eachOf({ view, bytes }: Block, length: number, take: (at: number, isDotted: boolean) => void): void {

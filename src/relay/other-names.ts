@@ -1,10 +1,10 @@
 // Files with several names. The kernel may have one of them cached with the nodeid of an earlier life, and looks another one
 // up: then it would have two inodes of one file, and go on to show by the first how many links and bytes the file had before
 // something was done to it by the second. Which nodeid that is, nobody can tell. So it is made to forget what it has merely
-// cached before it is told a nodeid that it does not know yet of such a file; what is in use is known here. A name that is just given to a file (LINK)
-// comes with the nodeid by which the kernel knows that.
+// cached before it is told a nodeid that it does not know yet of such a file; what is in use is known here. A name that is just
+// given to a file (LINK) comes with the nodeid by which the kernel knows that.
 import { layout } from '../fuse/layout.js'
-import { plusNodes } from './listings.js'
+import { givenNodes } from './listings.js'
 import type { ResolverLine } from './resolver-line.js'
 import type { Shape } from './shapes.js'
 import type { Translator } from './translator.js'
@@ -90,8 +90,7 @@ export class OtherNames {
   private isAbout(shape: Shape, length: number): boolean {
     const { nodes, wire } = this.translator
     const { view } = wire.reply
-    const places = shape.dirents === 'fuse_direntplus' ? plusNodes(wire.reply, length) : [shape.outNode]
-    return places.some((at) => {
+    return givenNodes(shape, wire.reply, length).some((at) => {
       const isFolder = (view.getUint32(at + MODE, true) & S_IFMT) === S_IFDIR
       if (isFolder || view.getUint32(at + LINKS, true) < 2) return false
       const [low, high] = [view.getUint32(at, true), view.getUint32(at + 4, true)]

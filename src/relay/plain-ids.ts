@@ -9,7 +9,7 @@
 //   - The channel was seen empty after that: that FORGET has been read, and is not taken for one of the new id.
 //
 // An answer that carries an unknown id is kept until that is known; if it takes too long, the id goes out as a foreign one.
-import { plusNodes } from './listings.js'
+import { givenNodes } from './listings.js'
 import type { Prober } from './prober.js'
 import type { Shape } from './shapes.js'
 import type { Translator } from './translator.js'
@@ -128,7 +128,7 @@ export class PlainIds {
     const { nodes, wire } = this.translator
     const { view } = wire.reply
     const ids: number[] = []
-    for (const at of shape.dirents === 'fuse_direntplus' ? plusNodes(wire.reply, length) : [shape.outNode]) {
+    for (const at of givenNodes(shape, wire.reply, length)) {
       const [low, high] = [view.getUint32(at, true), view.getUint32(at + 4, true)]
       const isNone = high === 0 && low <= 1
       if (isNone || nodes.ofDaemon(low, high) >= 0 || nodes.ofKernel(low, high) >= 0) continue

@@ -1,7 +1,6 @@
 // The relay's thread. It is started before it is needed and sleeps until it is told to begin; from then on it never goes
 // back to its event loop. It ends with one of its two ends, or when it is stopped,
 // and then sleeps again.
-import { availableParallelism } from 'node:os'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
@@ -10,7 +9,7 @@ import { pinsOf } from './pins.js'
 import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
 import { ResolverLine } from './resolver-line.js'
-import { Scan } from './scan.js'
+import { HAS_ROOM, Scan } from './scan.js'
 import { Stale } from './stale.js'
 import { Translator } from './translator.js'
 import { Ended, ends, Wire } from './wire.js'
@@ -21,8 +20,6 @@ const PINS_DEADLINE_MS = 2000
 const QUIET_DEADLINE_MS = 100
 const CLEAR_MS = 10
 const ROOT_ID = 1
-/** With two processors, a scan beside the start of the daemon makes that longer by what it takes itself. */
-const HAS_ROOM = availableParallelism() > 2
 const LONG_MS = 1000
 const WARM_UPS = 8
 /** Of a load, so many messages are served for each process that is looked at. */

@@ -1,6 +1,5 @@
 // Reviving a stock daemon: its next life starts in a mount namespace of its own and mounts a decoy, gets a relay in the
 // place of the decoy's channel, and in the end, when no id of an earlier life is in use, the mount's own channel.
-import { availableParallelism } from 'node:os'
 import type { ServedMount } from '../capture/find-mount.js'
 import { fdsCalled } from '../graft/descriptors.js'
 import { GraftError } from '../graft/error.js'
@@ -12,6 +11,7 @@ import { closeFd } from '../native/descriptor.js'
 import { SyscallError } from '../native/error.js'
 import type { Fd, Pid } from '../native/types.js'
 import { Relay } from '../relay/index.js'
+import { HAS_ROOM } from '../relay/scan.js'
 import { resend } from '../settle/resend.js'
 import { settle } from '../settle/settle.js'
 import { beginLife } from './beginning.js'
@@ -87,9 +87,6 @@ export function respawnGrafted(m: ManagedMount): void {
   if (waiting?.namespace) begin(m, waiting, { begun, mounted })
   else void bringUp(m, launched, waiting?.asker ?? null, { begun, mounted })
 }
-
-/** With two processors, a scan beside the start of the daemon makes that longer by what it takes itself. */
-const HAS_ROOM = availableParallelism() > 2
 
 /**
  * Puts the relay between the kernel and the life. Where what it has read can be sent again, it has begun before that.
