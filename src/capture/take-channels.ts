@@ -5,7 +5,7 @@ import { fuseFdsOf } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith, SyscallError } from '../native/error.js'
 import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
-import { sameOpenFile } from '../native/process.js'
+import { isSameFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 
 /** The descriptors of `pid` that are different open files of the connection's channel, the lowest first. */
@@ -36,12 +36,5 @@ export function takeFd(pid: Pid, fd: RemoteFd): Fd {
 }
 
 /** True if both are the same open file; where the kernel has no kcmp, if they are the same descriptor. */
-export function isSame(pid1: Pid, fd1: RemoteFd, pid2: Pid, fd2: RemoteFd): boolean {
-  try {
-    return sameOpenFile(pid1, fd1, pid2, fd2)
-  } catch (error) {
-    if (failedWith(error, 'ENOSYS', 'EPERM')) return pid1 === pid2 && fd1 === fd2
-    if (failedWith(error, 'ESRCH', 'EBADF')) return false
-    throw error
-  }
-}
+export const isSame = (pid1: Pid, fd1: RemoteFd, pid2: Pid, fd2: RemoteFd): boolean =>
+  isSameFile(pid1, fd1, pid2, fd2, pid1 === pid2 && fd1 === fd2)

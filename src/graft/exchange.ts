@@ -7,7 +7,7 @@ import { epollEvent, epollOperations } from '../native/epoll.js'
 import { failedWith, SyscallError } from '../native/error.js'
 import { setNonblocking } from '../native/files.js'
 import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
-import { sameOpenFile } from '../native/process.js'
+import { isSameFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { type Descriptor, describe, epollSetsOf, linkTextOf, type Watch, watchesIn } from './descriptors.js'
 import { GraftError } from './error.js'
@@ -285,17 +285,9 @@ function replace(remote: RemoteCalls, fresh: RemoteFd, target: Target): RemoteFd
   }
 }
 
-/** True if the descriptor is what it was when it was copied. Where the kernel has no kcmp, that can't be told. */
-function isStillThere(pid: Pid, fd: RemoteFd, copy: Fd | undefined): boolean {
-  if (copy === undefined) return false
-  try {
-    return sameOpenFile(pid, fd, process.pid as Pid, copy)
-  } catch (error) {
-    if (failedWith(error, 'ENOSYS', 'EPERM')) return true
-    if (failedWith(error, 'EBADF', 'ESRCH')) return false
-    throw error
-  }
-}
+/** True if the descriptor is what it was when it was copied, and where that can't be told. */
+const isStillThere = (pid: Pid, fd: RemoteFd, copy: Fd | undefined): boolean =>
+  copy !== undefined && isSameFile(pid, fd, process.pid as Pid, copy, true)
 
 const putInPlace = (remote: RemoteCalls, file: RemoteFd, { fd, cloexec }: Descriptor): void => {
   remote.call('dup3', file, fd, cloexec ? O_CLOEXEC : 0)

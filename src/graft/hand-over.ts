@@ -5,9 +5,9 @@
 //   scratch: | pair, 8 | byte, 8 | iovec, 16 | cmsghdr with one fd, 24 | msghdr, 56 |
 import { constants } from 'node:os'
 import { closeFd } from '../native/descriptor.js'
-import { failedWith, SyscallError } from '../native/error.js'
+import { SyscallError } from '../native/error.js'
 import { pidfdGetfd } from '../native/pidfd.js'
-import { sameOpenFile } from '../native/process.js'
+import { isSameFile } from '../native/process.js'
 import { sendMessage } from '../native/socket.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import type { RemoteCalls } from './remote-calls.js'
@@ -41,14 +41,7 @@ export function fetched(remote: RemoteCalls, pid: Pid, file: Fd): RemoteFd | nul
 }
 
 /** In another pid namespace our pid is another process, or none. */
-function isThere(pid: Pid, fd: RemoteFd, file: Fd): boolean {
-  try {
-    return sameOpenFile(pid, fd, process.pid as Pid, file)
-  } catch (error) {
-    if (failedWith(error, 'ENOSYS', 'EPERM', 'ESRCH', 'EBADF')) return false
-    throw error
-  }
-}
+const isThere = (pid: Pid, fd: RemoteFd, file: Fd): boolean => isSameFile(pid, fd, process.pid as Pid, file, false)
 
 /**
  * Over a socket pair.

@@ -3,8 +3,7 @@
 // fallback, which is the daemon. Which descriptor a channel has in which holder is known here alone.
 import { fuseFdsOf, type ProcessIdentity } from '../kernel/process.js'
 import { closeFd, duplicateFd } from '../native/descriptor.js'
-import { failedWith } from '../native/error.js'
-import { sameOpenFile } from '../native/process.js'
+import { isSameFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { leaveCgroup } from './cgroup.js'
 import { HolderError } from './error.js'
@@ -303,7 +302,7 @@ export class Holders {
   private isChannel(held: HeldChannel, pid: Pid, fd: RemoteFd): boolean {
     return this.seats.some(({ holder, fds }) => {
       const other = fds.get(held)
-      return other !== undefined && isSameFile(holder.pid, other, pid, fd)
+      return other !== undefined && isSameFile(holder.pid, other, pid, fd, false)
     })
   }
 
@@ -319,12 +318,3 @@ export class Holders {
 }
 
 const isSameProcess = (a: HolderRecord, b: ProcessIdentity): boolean => a.pid === b.pid && a.startTime === b.startTime
-
-function isSameFile(pid1: Pid, fd1: RemoteFd, pid2: Pid, fd2: RemoteFd): boolean {
-  try {
-    return sameOpenFile(pid1, fd1, pid2, fd2)
-  } catch (error) {
-    if (failedWith(error, 'ENOSYS', 'EPERM', 'ESRCH', 'EBADF')) return false
-    throw error
-  }
-}

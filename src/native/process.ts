@@ -1,5 +1,6 @@
 // What one process may ask about and do to itself and its children: prctl(2), kcmp(2), wait4(2), flock(2).
 import { readFileSync } from 'node:fs'
+import { failedWith } from './error.js'
 import { rawSyscall } from './ffi.js'
 import { syscall } from './syscall.js'
 import type { Fd, Pid, RemoteFd } from './types.js'
@@ -20,6 +21,20 @@ export function becomeSubreaper(): void {
  */
 export function sameOpenFile(pid1: Pid, fd1: number, pid2: Pid, fd2: RemoteFd | Fd): boolean {
   return syscall('kcmp', `fd ${fd1} of pid ${pid1} and fd ${fd2} of pid ${pid2}`, pid1, pid2, KCMP_FILE, fd1, fd2) === 0
+}
+
+/**
+ * The same, for descriptors that may be gone: false then.
+ * @param untold what is said where it can't be told: without kcmp, or without the right to
+ */
+export function isSameFile(pid1: Pid, fd1: number, pid2: Pid, fd2: RemoteFd | Fd, untold: boolean): boolean {
+  try {
+    return sameOpenFile(pid1, fd1, pid2, fd2)
+  } catch (error) {
+    if (failedWith(error, 'ENOSYS', 'EPERM')) return untold
+    if (failedWith(error, 'ESRCH', 'EBADF')) return false
+    throw error
+  }
 }
 
 /** How a process ended: one of the two is a number. Both are null where the kernel does not tell. */
