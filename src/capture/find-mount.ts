@@ -1,7 +1,7 @@
 // The mount that a daemon has just made, and the process that serves it, found without the daemon's cooperation: a FUSE
 // mount that was not there before, whose channel one of the daemon's family has open.
 import { connectionOf, type Mount, readFuseMounts } from '../kernel/mountinfo.js'
-import { fuseFdsOf } from '../kernel/process.js'
+import { fuseFdsOf, mayServe } from '../kernel/process.js'
 import type { Pid } from '../native/types.js'
 
 export interface ServedMount {
@@ -47,6 +47,6 @@ export function servedAmong(candidates: readonly Mount[], family: readonly Pid[]
   return null
 }
 
-/** Those of the processes that have a channel of the connection open. Where the kernel does not name it, any channel counts. */
+/** Those of the processes that have a channel of the connection open. */
 export const serversAmong = (pids: readonly Pid[], connection: number): Pid[] =>
-  pids.filter((pid) => fuseFdsOf(pid).some((fuse) => fuse.connection === connection || fuse.connection === null))
+  pids.filter((pid) => fuseFdsOf(pid).some((fuse) => mayServe(fuse, connection)))

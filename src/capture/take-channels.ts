@@ -1,7 +1,7 @@
 // Taking a copy of a daemon's channel. A daemon may have several: one descriptor can be a dup of another, and with
 // clone_fd each of its threads has a file of its own (FUSE_DEV_IOC_CLONE), whose requests die with that file.
 import { KeepmountError } from '../errors/error.js'
-import { fuseFdsOf } from '../kernel/process.js'
+import { type FuseFd, fuseFdsOf, mayServe, servesNothing } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith, SyscallError } from '../native/error.js'
 import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
@@ -9,12 +9,16 @@ import { isSameFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 
 /** The descriptors of `pid` that are different open files of the connection's channel, the lowest first. */
-export function channelFdsOf(pid: Pid, connection: number): RemoteFd[] {
+export const channelFdsOf = (pid: Pid, connection: number): RemoteFd[] =>
+  distinctFdsOf(pid, (fuse) => mayServe(fuse, connection))
+
+/** Those that are open and no channel yet: one may become a clone of any that `pid` has. */
+export const comingFdsOf = (pid: Pid): RemoteFd[] => distinctFdsOf(pid, servesNothing)
+
+function distinctFdsOf(pid: Pid, isWanted: (fuse: FuseFd) => boolean): RemoteFd[] {
   const distinct: RemoteFd[] = []
-  for (const { fd, connection: served } of fuseFdsOf(pid)) {
-    if (served !== null && served !== connection) continue
+  for (const { fd } of fuseFdsOf(pid).filter(isWanted))
     if (!distinct.some((other) => isSame(pid, other, pid, fd))) distinct.push(fd)
-  }
   return distinct
 }
 

@@ -188,7 +188,7 @@ export const checks: readonly Check[] = [
     question: 'Does the kernel name the connection of a channel?',
     needed: 'nice',
     ifOk: 'the channel of a daemon that has several is found at once',
-    ifNot: 'channels are told apart by trying (kernel before 6.18)',
+    ifNot: 'name the --mountpoint where several mounts start at once (kernel before 6.18)',
     probe: () =>
       withTrial(({ connection }) =>
         connection === null ? no('fdinfo has no fuse_connection') : yes('fuse_connection in fdinfo'),

@@ -1,7 +1,7 @@
 // Putting another open file in the place of a daemon's channel, in all its descriptors, while its threads stand still. Those
 // that were reading the old file find the new one when they go on; see stopped-process.ts and remote-calls.ts.
 import { openSync, readdirSync } from 'node:fs'
-import { fuseFdsOf } from '../kernel/process.js'
+import { fuseFdsOf, mayServe } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { epollEvent, epollOperations } from '../native/epoll.js'
 import { failedWith, SyscallError } from '../native/error.js'
@@ -37,7 +37,7 @@ export const channelsOf =
   (connection: number): Find =>
   (pid) =>
     fuseFdsOf(pid)
-      .filter((fuse) => fuse.connection === connection || fuse.connection === null)
+      .filter((fuse) => mayServe(fuse, connection))
       .map(({ fd }) => fd)
 
 /**

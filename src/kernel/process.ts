@@ -1,5 +1,6 @@
 // Processes as procfs shows them. Nothing here follows a link of another process, which could lead onto a mount.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { release } from 'node:os'
 import { arch } from '../native/arch.js'
 import { failedWith } from '../native/error.js'
 import { numberOf } from '../native/syscall-numbers.js'
@@ -63,9 +64,21 @@ export function familyOf(pid: Pid): Pid[] {
 
 export interface FuseFd {
   readonly fd: RemoteFd
-  /** The connection it serves; null before the mount, and where the kernel does not tell (before 6.18). */
+  /** The connection it serves; null before the mount, and where the kernel does not tell. */
   readonly connection: number | null
 }
+
+/** The first kernel that tells; a distribution may have made an older one tell as well. */
+const TELLS_SINCE = [6, 18] as const
+const [major = 0, minor = 0] = release().split(/[.-]/).map(Number)
+let tells = major > TELLS_SINCE[0] || (major === TELLS_SINCE[0] && minor >= TELLS_SINCE[1])
+
+/** True if it is open and serves no connection yet: it will be the channel of a mount that is to come, or a clone. */
+export const servesNothing = ({ connection }: FuseFd): boolean => connection === null && tells
+
+/** True if requests of the connection can reach this descriptor. Where the kernel does not tell which it serves, it can be any. */
+export const mayServe = (fuse: FuseFd, connection: number): boolean =>
+  fuse.connection === connection || (fuse.connection === null && !tells)
 
 /**
  * The descriptors of a process that are open files of the FUSE device.
@@ -79,6 +92,7 @@ export function fuseFdsOf(pid: Pid): FuseFd[] {
     // A descriptor of a regular file that happens to be named so lies on another file system than the device.
     if (info === null) continue
     const connection = /^fuse_connection:\s*(\d+)/m.exec(info)?.[1]
+    if (connection !== undefined) tells = true
     found.push({ fd: Number(name) as RemoteFd, connection: connection === undefined ? null : Number(connection) })
   }
   return found

@@ -1,6 +1,5 @@
 // The mount's channels between the daemon and the holders: taken from the one, kept by the others, fetched back.
-import { channelFdsOf, isSame, takeFd } from '../capture/take-channels.js'
-import { fuseFdsOf } from '../kernel/process.js'
+import { channelFdsOf, comingFdsOf, isSame, takeFd } from '../capture/take-channels.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
@@ -25,9 +24,11 @@ export function recapture(m: ManagedMount): Recaptured {
   const nothing = { opened: 0, isSettled: true }
   if (!m.mount || !m.leader) return nothing
   const { pid } = m.leader
-  const present = channelFdsOf(pid, m.mount.connection)
+  const channels = channelFdsOf(pid, m.mount.connection)
   const [witness] = m.holders.records()
-  if (present.length === 0 || !witness) return nothing
+  if (channels.length === 0 || !witness) return nothing
+  const coming = comingFdsOf(pid)
+  const present = [...channels, ...coming]
   const held = m.holders.channels().map((channel, i) => ({ channel, fd: witness.fds[i] as RemoteFd }))
   const isHeld = (remote: RemoteFd) => held.some(({ fd }) => isSame(witness.pid, fd, pid, remote))
   const isPresent = (fd: RemoteFd) => present.some((remote) => isSame(witness.pid, fd, pid, remote))
@@ -36,9 +37,7 @@ export function recapture(m: ManagedMount): Recaptured {
   for (const remote of opened) hold(m, pid, remote)
   for (const { channel } of closed) if (m.holders.channels().length > 1) m.holders.drop(channel)
   if (opened.length + closed.length > 0) m.save()
-  const named = fuseFdsOf(pid).map(({ connection }) => connection !== null)
-  // A kernel before 6.18 names none.
-  return { opened: opened.length, isSettled: named.every(Boolean) || !named.some(Boolean) }
+  return { opened: opened.length, isSettled: coming.length === 0 }
 }
 
 export interface Recaptured {

@@ -2,7 +2,7 @@
 // which ends soon, and its child; and a process that is being forked off has all that its parent has. The one that sleeps in
 // a read of the channel is the one that serves.
 import { fdsCalled } from '../graft/descriptors.js'
-import { fuseFdsOf, readFromBy } from '../kernel/process.js'
+import { fuseFdsOf, mayServe, readFromBy } from '../kernel/process.js'
 import type { Pid, RemoteFd } from '../native/types.js'
 import { daemonFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
@@ -26,8 +26,9 @@ export interface Server {
 /** Its descriptors of the channel, or of the relay's socket in the place of it. */
 function channelsIn({ graft, mount }: ManagedMount, pid: Pid): RemoteFd[] {
   if (graft) return fdsCalled(pid, graft.socket)
+  if (!mount) return []
   return fuseFdsOf(pid)
-    .filter(({ connection }) => connection === mount?.connection || (mount !== null && connection === null))
+    .filter((fuse) => mayServe(fuse, mount.connection))
     .map(({ fd }) => fd)
 }
 
