@@ -98,7 +98,10 @@ for (const step of Object.keys(steps) as Step[]) {
       const fd = step === 'serving' ? await writer.do('openSync', join(place.mount, 'log'), 'a') : null
 
       const record = recordOf(place)
+      // All at once: it must not see one of them dead and mend that before we come to kill the next.
+      await managed.suspend()
       for (const victim of killed) kill(victim, managed, record)
+      managed.resume()
       const heir = killed.includes('supervisor') ? await runAgain(managed, start) : managed
       go()
       await check[outcome](t, heir)
