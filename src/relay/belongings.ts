@@ -77,16 +77,21 @@ export class Belongings {
 
   /** The kernel forgot lookups of a nodeid; if it holds it no more, what was hidden for its sake goes. @throws Ended */
   left(translator: Translator, low: number, high: number): void {
-    if (translator.nodes.ofKernel(low, high) >= 0) return
-    translator.keptOpen.close(translator.daemon, low, high)
+    const { nodes, daemon, keptOpen, answers } = translator
+    const slot = nodes.ofKernel(low, high)
+    if (slot >= 0 && !nodes.isUnsure(slot)) return
+    // Nobody has it open since an earlier life, also if the kernel has been told it once more: what is open it does not drop.
+    keptOpen.close(daemon, low, high)
     const { hiddenAs, hidden } = this.memory
     if (hidden.size + this.folders.size + this.above.size + hiddenAs.size === 0) return
     const key = keyOf(low, high)
-    hiddenAs.delete(key)
-    this.folders.delete(key)
-    translator.answers.forgetLater(this.above.get(key) ?? [])
-    this.above.delete(key)
+    if (slot < 0) {
+      hiddenAs.delete(key)
+      this.folders.delete(key)
+      answers.forgetLater(this.above.get(key) ?? [])
+      this.above.delete(key)
+    }
     const names = hidden.get(key)
-    if (names) this.removeHidden(translator.daemon, key, names)
+    if (names) this.removeHidden(daemon, key, names)
   }
 }

@@ -161,6 +161,11 @@ export class Nodes {
     return this.stale[slot] === 1 && this.given[slot] === 0
   }
 
+  /** True if the kernel has dropped what it had of it, and may have been told it once more. */
+  isUnsure(slot: number): boolean {
+    return this.uncertain[slot] === 1 && this.given[slot] === 0
+  }
+
   /** The kernel holds a silent one no more. Returns how many lookups the daemon has to forget. */
   drop(slot: number): number {
     const own = this.own[slot] ?? 0

@@ -6,7 +6,7 @@ import { KeptOpen } from '../../src/relay/kept-open.js'
 import { Memory } from '../../src/relay/memory.js'
 import type { Translator } from '../../src/relay/translator.js'
 import { withResolver } from './played-resolver.js'
-import { entry, halves, name, words } from './scene.js'
+import { entry, halves, name, type Scene, words } from './scene.js'
 
 const number = (opcode: keyof typeof opcodes): number => opcodes[opcode].number
 const ESTALE = 116
@@ -99,12 +99,33 @@ t.test('what a life dies of is removed in the next one', async (t) => {
   t.equal(memory.hidden.size, 0)
 })
 
+t.test('what is kept open is closed as soon as the kernel drops it, though it may be told it once more', async (t) => {
+  const { scene } = withResolver(t)
+  const { translator } = scene
+  keptOpen(scene)
+  // This life has given it out once, earlier ones twice.
+  scene.ask('LOOKUP', 4n, 1n, name('g'))
+  scene.say(4n, 0, entry(0x55n))
+  scene.asked()
+  scene.willSay(0)
+  scene.ask('FORGET', 0n, 3n, words(3n))
+  t.ok(translator.gone.isDue, 'whether it is gone has to be asked')
+  t.match(scene.asked(), [{ opcode: number('RELEASE'), node: 0x55n, body: words(0x99n, 0n, 0n) }, {}])
+})
+
 t.test('what is kept open is a leaving until it is closed', async (t) => {
   const { scene } = withResolver(t)
   const { translator, stale } = scene
   const { leavings } = stale.memory
+  keptOpen(scene)
+  t.throws(() => translator.keptOpen.close(dying.daemon, 3, 0), /it died/)
+  t.equal(leavings.size, 1)
+})
+
+/** A file that is open since an earlier life, 3 to the kernel, has lost its name. */
+function keptOpen(scene: Scene): void {
   scene.adopt(3n, 0x55n)
-  translator.keptOpen.opened(3, 0)
+  scene.translator.keptOpen.opened(3, 0)
   // The name, GETATTR, OPEN.
   scene.willSay(0, entry(0x55n))
   const attributes = Buffer.alloc(104)
@@ -114,6 +135,8 @@ t.test('what is kept open is a leaving until it is closed', async (t) => {
   scene.willSay(0, words(0x99n, 0n))
   scene.ask('UNLINK', 2n, 1n, name('f'))
   t.match(scene.asked().slice(-2), [{ opcode: number('OPEN') }, { opcode: number('UNLINK') }])
-  t.throws(() => translator.keptOpen.close(dying.daemon, 3, 0), /it died/)
-  t.equal(leavings.size, 1)
-})
+  scene.willForget()
+  scene.say(2n, 0)
+  scene.translator.doLate()
+  scene.asked()
+}
