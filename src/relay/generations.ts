@@ -36,21 +36,23 @@ export class Generations {
 
   /** Gives a query those that have become known meanwhile, at the latest by what this life says of the first file there is. */
   addTo(query: Query, daemon: Daemon | undefined): void {
-    if (!this.hasSampled && daemon) {
-      this.hasSampled = true
-      const name = namesIn(daemon, 1, 0)?.find((each) => !isDots(each))
-      const found = name === undefined ? null : daemon.lookup(1, 0, name)
-      if (found !== null && typeof found !== 'number') {
-        this.saw(found.generation)
-        daemon.forget(found.low, found.high, 1)
-      }
-    }
     const fresh = (each: number): boolean => !query.generations.includes(each)
+    if (daemon && !this.known.some(fresh)) this.sample(daemon)
     const known = this.known.filter(fresh)
     if (known.length > 0 || query.isCounted) return void query.generations.push(...known)
     query.isCounted = true
     const most = this.known.length > 2 ? MOST_COUNTED : FEW_COUNTED
     query.generations.push(...Array.from({ length: most }, (_, i) => i).filter(fresh))
+  }
+
+  private sample(daemon: Daemon): void {
+    if (this.hasSampled) return
+    this.hasSampled = true
+    const name = namesIn(daemon, 1, 0)?.find((each) => !isDots(each))
+    const found = name === undefined ? null : daemon.lookup(1, 0, name)
+    if (found === null || typeof found === 'number') return
+    this.saw(found.generation)
+    daemon.forget(found.low, found.high, 1)
   }
 
   /** Asks with each of them, until there is an answer; null if there is none. */

@@ -150,6 +150,7 @@ export class Stale {
     this.isOpening = false
     this.isScanning = false
     this.pinned()
+    if (this.asking.size === 0) this.proceed()
   }
 
   /** Keeps a request until this nodeid is known. False if it can't be: the file is gone. */
@@ -180,7 +181,7 @@ export class Stale {
         if (!answer || !isRemoved || !isOfNoName(answer.path)) {
           // Where the kernel has forgotten the folder as well, it is looked for in all that are in use.
           if (isRemoved && this.translator) this.belongings.removeFrom(this.translator, low, answer.known)
-          return this.translator?.refuse(...uniqueOf(request), 0)
+          if (answer || !this.isScanning) return this.translator?.refuse(...uniqueOf(request), 0)
         }
         this.parking.add(request, key)
         if (this.asking.has(key)) return
@@ -269,8 +270,11 @@ export class Stale {
 
   private ask(key: string, query: Query): void {
     if (query.path !== null && !this.line.isOpen) return this.found(key, query, query.path, null)
-    if (query.tried === query.generations.length && this.line.isOpen)
+    if (query.tried === query.generations.length && this.line.isOpen) {
+      // What is pinned tells which generations there are; the first life's are not known yet.
+      if (this.isScanning) return this.askAgain(key, query)
       this.generations.addTo(query, this.translator?.daemon)
+    }
     const generation = query.generations[query.tried++]
     if (generation === undefined || !this.line.isOpen) return this.fail(key, query)
     const asked = this.line.resolve(query.low, query.high, generation, (answer) => {

@@ -70,6 +70,27 @@ t.test('what is about the root, or about a file that can be found, does not wait
   ])
 })
 
+t.test('what is not found by the generations that are known is looked for again when more are', async (t) => {
+  const { scene, resolver, isServing } = begun(t)
+  scene.ask('STATFS', 2n, 1n)
+  scene.asked()
+  scene.ask('READ', 4n, 99n, ...read)
+  resolver.answer('/mnt')
+  scene.stale.askDelayed()
+  while (resolver.refuse(ESTALE)) scene.stale.askDelayed()
+  t.same(scene.told(), [], 'nobody is told that the file is gone')
+  scene.stale.know([{ low: 99, high: 0, generation: 77, path: null }])
+  t.notOk(isServing())
+  // By 0 once more, and then by the one that the scan has brought.
+  resolver.refuse(ESTALE)
+  scene.willSay(0, entry(8n))
+  t.equal(resolver.answer('/mnt/f'), 'RESOLVE')
+  scene.asked()
+  scene.willSay(0, words(0x50n, 0n))
+  while (scene.stale.hasReady) scene.stale.redo()
+  t.match(scene.asked().at(-1), { opcode: number('READ'), unique: 4n, node: 8n })
+})
+
 t.test('while something is to be moved, nothing goes on early', async (t) => {
   const { scene, resolver } = begun(t)
   scene.ask('RENAME', RESENT | 2n, 1n, words(1n), name('a'), name('b'))
