@@ -68,7 +68,7 @@ export interface FuseFd {
   readonly connection: number | null
 }
 
-/** The first kernel that tells; a distribution may have made an older one tell as well. */
+/** The first kernel that tells: to try it takes a mount. A distribution may have made an older one tell as well. */
 const TELLS_SINCE = [6, 18] as const
 const [major = 0, minor = 0] = release().split(/[.-]/).map(Number)
 let tells = major > TELLS_SINCE[0] || (major === TELLS_SINCE[0] && minor >= TELLS_SINCE[1])
