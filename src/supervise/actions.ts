@@ -174,7 +174,7 @@ export const actions = {
     // A life that was to serve again may never look at its channel; one that serves is told by it, and may be slow.
     if (m.pause) m.life?.kill()
     // What is cached is still written through the relay: it ends when the kernel closes the channel.
-    void m.graft?.relay.letGo()
+    void m.graft?.line.relay.letGo()
     if (!m.pause) m.timers.arm('stop_timeout', m.options.timeoutStopSec * 1000)
     if (event === 'channel_closed') actions.retire(m, { event })
   },
@@ -187,7 +187,7 @@ export const actions = {
     if (m.number === 1 || m.options.revive !== 'graft') return
     // What a grafted life unmounts when it ends is its decoy.
     unmountOurs(m)
-    void m.graft?.relay.letGo()
+    void m.graft?.line.relay.letGo()
   },
 
   kill(m) {

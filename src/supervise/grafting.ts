@@ -26,14 +26,8 @@ import { launchNext, Standby } from './standby.js'
 
 /** A life that is served through a relay. */
 export interface Graft {
-  readonly relay: Relay
-  /** What procfs calls the daemon's end of the relay, `socket:[…]`: who has it open serves. */
-  readonly socket: string
+  readonly line: Line
   readonly stopUs: number
-  /** The kernel's side, the relay's own: for holders that are all gone. */
-  readonly channel: Fd
-  /** Keeps the daemon's socket from hanging up before the daemon has seen the kernel close the channel. */
-  readonly line: Fd
   readonly since: number
   /** What the daemon has answered through the relay, 0 or an errno; null if the relay has ended before. */
   readonly answered: Promise<number | null>
@@ -95,7 +89,7 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
   const line = m.line ?? Line.open(m)
   m.line = null
   if (line === null) return m.dispatch('channel_lost')
-  const { relay, channel, socket, kept } = line
+  const { relay } = line
   let exchanged: Exchanged
   try {
     exchanged = exchange(() => daemonFamily(m.helpers(), null), channelsOf(decoy.connection), line.theirs)
@@ -104,9 +98,9 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
   }
   const answered = line.begin(m, false)
   line.handedOver()
-  m.graft = { relay, channel, line: kept, socket, stopUs: exchanged.stopUs, since: performance.now(), answered }
+  m.graft = { line, stopUs: exchanged.stopUs, since: performance.now(), answered }
   void relay.ended.then((end) => {
-    if (m.graft?.relay !== relay) return
+    if (m.graft?.line !== line) return
     if (end.by === 'channel')
       return m.dispatch('channel_closed', { unmounted: m.isMounted() ? 'aborted' : 'unmounted' })
     const detail = end.by === 'error' ? end.error.message : end.by
@@ -131,7 +125,7 @@ function withdraw(m: ManagedMount, line: Line, then: () => void): void {
   )
 }
 
-/** Takes the relay of a life away. What it has read and not answered is settled before the next one. */
+/** Takes the relay of a life away. */
 export function endGraft(m: ManagedMount): void {
   m.seeking?.end()
   m.seeking = null
@@ -141,9 +135,7 @@ export function endGraft(m: ManagedMount): void {
   const { graft } = m
   m.graft = null
   m.healing = null
-  if (!graft) return
-  closeFd(graft.line)
-  m.closing = Promise.all([m.closing, graft.relay.stop()])
+  graft?.line.end(m)
 }
 
 /** Takes the relay away for good, and all that was prepared for a next life. */
@@ -167,7 +159,7 @@ export function rejoin(m: ManagedMount): void {
   } catch (error) {
     // The life has either ended, which is told elsewhere, or goes on behind the relay.
     if (!(error instanceof GraftError) && !m.life?.endsWithin(DYING_MS)) throw error
-    void graft.relay.resume()
+    void graft.line.relay.resume()
     return healWhenPossible(m)
   } finally {
     closeFd(channel)
@@ -176,8 +168,7 @@ export function rejoin(m: ManagedMount): void {
   m.healing = null
   m.seeking?.end()
   m.seeking = null
-  closeFd(graft.line)
-  m.closing = Promise.all([m.closing, graft.relay.stop()])
+  graft.line.end(m)
   m.enter('serving')
   m.emit('healed', {
     daemon_pid: m.leader?.pid ?? 0,
@@ -207,7 +198,7 @@ export function handBack(m: ManagedMount): boolean {
 }
 
 /** @returns how long the daemon stood still, in microseconds. @throws GraftError, SyscallError; all is as before then */
-function exchangeSockets(m: ManagedMount, { socket }: Graft, channel: Fd): number {
-  const sockets = (pid: Pid) => fdsCalled(pid, socket)
+function exchangeSockets(m: ManagedMount, { line }: Graft, channel: Fd): number {
+  const sockets = (pid: Pid) => fdsCalled(pid, line.socket)
   return exchange(() => daemonFamily(m.helpers(), null), sockets, channel).stopUs
 }

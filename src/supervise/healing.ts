@@ -62,7 +62,7 @@ class Looks {
     private readonly m: ManagedMount,
     private readonly graft: Graft,
   ) {
-    graft.relay.onClear(() => this.after(0))
+    graft.line.relay.onClear(() => this.after(0))
   }
 
   after(ms: number): void {
@@ -88,7 +88,7 @@ class Looks {
   /** Returns after how many milliseconds to look again. */
   private async look(): Promise<number> {
     const { m, graft } = this
-    const { relay } = graft
+    const { relay } = graft.line
     const since = performance.now()
     const active = performance.eventLoopUtilization()
     this.credit = Math.min(MOST_CREDIT_MS, this.credit + (since - this.countedAt) * LOOKING_SHARE)
@@ -130,7 +130,7 @@ class Looks {
    * and what it holds by other ids it forgets at moments when nobody uses it.
    */
   private fade(): void {
-    const { relay } = this.graft
+    const { relay } = this.graft.line
     if (!this.isPlain) {
       this.isPlain = true
       void relay.beginPlain()
@@ -159,11 +159,11 @@ class Looks {
   private isWorthIt(isFresh: boolean): boolean {
     // The kernel says at once whether that is so still.
     if (this.kept?.reason === 'unseen' && isFresh) return true
-    const { translated } = this.graft.relay.counts()
+    const { translated } = this.graft.line.relay.counts()
     const isQuiet = translated - this.lookedAt < TRAFFIC
     this.lookedAt = translated
     // Under a load somebody lets go all the time.
-    if (isQuiet && this.kept && this.graft.relay.haveLetGo(this.kept.pins)) this.tries = TRIES
+    if (isQuiet && this.kept && this.graft.line.relay.haveLetGo(this.kept.pins)) this.tries = TRIES
     return isQuiet && this.tries-- > 0
   }
 
@@ -175,7 +175,7 @@ class Looks {
   /** Puts it on record, not more often than need be, and says what nobody would expect. */
   private note(reason: RelayedReason): void {
     const { m } = this
-    const { foreignNodes, foreignHandles } = this.graft.relay.counts()
+    const { foreignNodes, foreignHandles } = this.graft.line.relay.counts()
     const pins = (this.kept?.pins ?? []).slice(0, MOST_PINS).map(({ pid, command, path }) => ({ pid, command, path }))
     const healing = { reason, stale_nodes: foreignNodes, stale_handles: foreignHandles, pins }
     const now = performance.now()

@@ -56,6 +56,12 @@ export class Line {
     this.relay.handedOver()
   }
 
+  /** The life that served it has ended, or goes on without. What its relay has read and not answered is settled before the next one. */
+  end(m: ManagedMount): void {
+    closeFd(this.kept)
+    m.closing = Promise.all([m.closing, this.relay.stop()])
+  }
+
   /** No life has come to serve it. What has been read has to be sent again once `m.closing` is over. */
   withdraw(m: ManagedMount): void {
     for (const fd of [this.kept, this.theirs]) closeFd(fd)

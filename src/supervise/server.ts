@@ -25,7 +25,7 @@ export interface Server {
 
 /** Its descriptors of the channel, or of the relay's socket in the place of it. */
 function channelsIn({ graft, mount }: ManagedMount, pid: Pid): RemoteFd[] {
-  if (graft) return fdsCalled(pid, graft.socket)
+  if (graft) return fdsCalled(pid, graft.line.socket)
   if (!mount) return []
   return fuseFdsOf(pid)
     .filter((fuse) => mayServe(fuse, mount.connection))

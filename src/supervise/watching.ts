@@ -110,7 +110,7 @@ export function holderReplaced(m: ManagedMount, { dead, by, lost }: Replacement)
 export function channelOfDaemon(m: ManagedMount, held: HeldChannel): Fd | null {
   if (!m.mount || !m.leader) return null
   // Behind a relay the daemon has a socket, and the relay the channel.
-  if (m.graft) return duplicateFd(m.graft.channel)
+  if (m.graft) return duplicateFd(m.graft.line.channel)
   const pid = m.leader.pid
   const present = channelFdsOf(pid, m.mount.connection)
   // A clone that the daemon has closed since is served by the first one; the next look puts it right.
