@@ -20,9 +20,7 @@ import {
 import { join } from 'node:path'
 import { failedWith } from '../../src/native/error.js'
 import { until } from '../fixtures/deadline.js'
-import { folders, runWorkload } from './workload.js'
-
-const HIDDEN = '.fuse_hidden'
+import { folders, isHidden, runWorkload } from './workload.js'
 
 await runWorkload('metadata', () => {
   const { mount, source } = folders()
@@ -63,8 +61,8 @@ await runWorkload('metadata', () => {
         const left = readdirSync(folder).map((name) => join(folder, name))
         return left.map((path) => {
           const names = readdirSync(path)
-          const isHidden = names.length > 0 && names.every((name) => name.startsWith(HIDDEN))
-          return `${isHidden ? 'hidden files' : `‘${names.join()}’`} left over in ${path}`
+          const areHidden = names.length > 0 && names.every(isHidden)
+          return `${areHidden ? 'hidden files' : `‘${names.join()}’`} left over in ${path}`
         })
       }),
   }
@@ -86,11 +84,6 @@ function ways(home: string): { linked: number } {
   return { linked }
 }
 
-/**
- * What is unlinked while open, libfuse gives another name until it is closed. Of that it learns later than the application:
- * the kernel sends a RELEASE when it has few enough other requests in the background, without anyone waiting for it.
- * Source: fs/fuse/dev.c, flush_bg_queue.
- */
 async function removeFolder(folder: string): Promise<void> {
   const isRemoved = (): boolean => {
     try {
@@ -98,7 +91,7 @@ async function removeFolder(folder: string): Promise<void> {
       return true
     } catch (error) {
       if (!failedWith(error, 'ENOTEMPTY')) throw error
-      const others = readdirSync(folder).filter((name) => !name.startsWith(HIDDEN))
+      const others = readdirSync(folder).filter((name) => !isHidden(name))
       if (others.length > 0) throw new Error(`${others.join()} left in a folder that is to be empty`)
       return false
     }

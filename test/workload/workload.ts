@@ -27,6 +27,13 @@ export interface Workload {
   readonly limit?: number
 }
 
+/**
+ * What is unlinked while open, libfuse gives another name until it is closed. Of that it learns later than the application:
+ * the kernel sends a RELEASE when it has few enough other requests in the background, without anyone waiting for it. Such a
+ * name may be there, and has to go by itself. Source: fs/fuse/dev.c, flush_bg_queue.
+ */
+export const isHidden = (name: string): boolean => name.startsWith('.fuse_hidden')
+
 /** Of each kind. */
 const NOTES = 4
 
