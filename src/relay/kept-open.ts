@@ -46,7 +46,7 @@ export class KeptOpen {
   /** @param leavings outlives the life; by the kernel's id */
   constructor(private readonly leavings: Map<string, Leaving>) {}
 
-  /** An application has it open since an earlier life. */
+  /** An application has it open since an earlier life: once for each open file. */
   opened(kernelLow: number, kernelHigh: number): void {
     const key = keyOf(kernelLow, kernelHigh)
     this.opens.set(key, (this.opens.get(key) ?? 0) + 1)

@@ -5,6 +5,8 @@ import { connectionOf, isFuse, type Mount, parseMountinfo, unescapeOctal } from 
 import { cstring, rawSyscall } from '../native/ffi.js'
 import { allocate } from '../native/memory.js'
 import { atFlags } from '../native/open-flags.js'
+import { isSameFile } from '../native/process.js'
+import type { Pid, RemoteFd } from '../native/types.js'
 import { handlesOf, readFiles } from './looking.js'
 
 /** By what something holds on to a file. Of the last it can't be told which nodeids they use. */
@@ -169,6 +171,36 @@ export function isStill(pin: Pin, device: string, looker: number): boolean {
   if (kind === 'watch') watches(now, pid ?? 0, file, sdevOf(device))
   else add(now, file, kind, pid, path, kind === 'bind' ? atFlags.AT_SYMLINK_NOFOLLOW : undefined)
   return now.some(({ nodeLow, nodeHigh }) => nodeLow === pin.nodeLow && nodeHigh === pin.nodeHigh)
+}
+
+/**
+ * Those that stand for an open file each, which is closed once: not what was duplicated or inherited, nor a mapping by a
+ * process that has the file open as well. Where that can't be told, each is one.
+ */
+export function openFilesAmong(pins: readonly Pin[]): Set<Pin> {
+  const found = new Set<Pin>()
+  const byNode = new Map<string, { pid: Pid; fd: RemoteFd }[]>()
+  const descriptorsOf = ({ nodeHigh, nodeLow }: Pin) => {
+    const key = `${nodeHigh}:${nodeLow}`
+    const known = byNode.get(key) ?? []
+    byNode.set(key, known)
+    return known
+  }
+  for (const pin of pins) {
+    const own = descriptorOf(pin)
+    if (own === null) continue
+    const others = descriptorsOf(pin)
+    if (!others.some(({ pid, fd }) => isSameFile(pid, fd, own.pid, own.fd, false))) found.add(pin)
+    others.push(own)
+  }
+  for (const pin of pins)
+    if (pin.kind === 'mmap' && !descriptorsOf(pin).some(({ pid }) => pid === pin.pid)) found.add(pin)
+  return found
+}
+
+function descriptorOf({ kind, pid, file }: Pin): { pid: Pid; fd: RemoteFd } | null {
+  if (kind !== 'open' || pid === null || file === null) return null
+  return { pid: pid as Pid, fd: Number(file.slice(file.lastIndexOf('/') + 1)) as RemoteFd }
 }
 
 /** Files that are on their way through sockets: it can't be told which they are. */

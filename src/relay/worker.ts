@@ -5,7 +5,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import { Memory } from './memory.js'
-import { pinsOf } from './pins.js'
+import { openFilesAmong, pinsOf } from './pins.js'
 import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
 import { ResolverLine } from './resolver-line.js'
@@ -139,13 +139,14 @@ class Serving {
     }
     const known = scan.pins.filter(({ nodeLow, nodeHigh }) => nodeLow !== 0 || nodeHigh !== 0)
     stale.seesAll = known.length === scan.pins.length
+    const open = openFilesAmong(known)
     stale.know(
-      known.map(({ nodeLow: low, nodeHigh: high, generation, path, kind }) => ({
-        low,
-        high,
-        generation,
-        isOpen: kind === 'open' || kind === 'mmap',
-        path: path === '' ? null : path,
+      known.map((pin) => ({
+        low: pin.nodeLow,
+        high: pin.nodeHigh,
+        generation: pin.generation,
+        isOpen: open.has(pin),
+        path: pin.path === '' ? null : pin.path,
       })),
     )
   }
