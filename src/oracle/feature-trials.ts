@@ -67,6 +67,15 @@ export const featureTrials: Readonly<Record<Feature, readonly Operation[]>> = {
     write(0, 10),
     pread(0),
   ],
+  // Of what is written to in part, and not cached, the kernel reads the rest by itself.
+  writeOnly: [
+    open(0, 'a', { access: 'write' }),
+    write(0, 5000),
+    { kind: 'ftruncate', file: 0, size: 20_000 },
+    pwrite(0, 15_000, 10),
+    open(1, 'a'),
+    pread(1),
+  ],
   truncate: [
     open(0, 'a'),
     write(0, 9000),

@@ -55,12 +55,13 @@ const builders: Builders = {
     const file = freeNumber(model.files, MOST_OPEN)
     if (file === undefined) return undefined
     const create = random.chance(0.6)
-    const access =
+    const wanted =
       random.weighted([
         ['both', 6],
         ['read', 2],
         ['write', 2],
       ] as const) ?? 'both'
+    const access = wanted === 'write' && create && model.left.has('writeOnly') ? 'both' : wanted
     return {
       file,
       path: create && random.chance(0.7) ? somePath(drawing) : (existing(drawing, 'file') ?? somePath(drawing)),

@@ -89,6 +89,7 @@ export type Operation<K extends Kind = Kind> = { [P in K]: { readonly kind: P } 
 /** What not every file system can do. What cannot be done is left out, and the verdict says so. */
 export const featureTable = {
   append: 'files open for appending',
+  writeOnly: 'files created for writing alone',
   truncate: 'changing the size of a file',
   unlinked: 'open files that have lost their name',
   otherNames: 'open files that have lost one name of several',
