@@ -9,16 +9,26 @@ import { isSameFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 
 /** The descriptors of `pid` that are different open files of the connection's channel, the lowest first. */
-export const channelFdsOf = (pid: Pid, connection: number): RemoteFd[] =>
-  distinctFdsOf(pid, (fuse) => mayServe(fuse, connection))
+export const channelFdsOf = (pid: Pid, connection: number): RemoteFd[] => fuseFilesOf(pid, connection).channels
 
-/** Those that are open and no channel yet: one may become a clone of any that `pid` has. */
-export const comingFdsOf = (pid: Pid): RemoteFd[] => distinctFdsOf(pid, servesNothing)
+/**
+ * The same at one moment with those that are open and no channel yet (`coming`): each may become a clone of any channel that
+ * `pid` has.
+ */
+export function fuseFilesOf(pid: Pid, connection: number): { channels: RemoteFd[]; coming: RemoteFd[] } {
+  const all = fuseFdsOf(pid)
+  return {
+    channels: distinctAmong(
+      pid,
+      all.filter((fuse) => mayServe(fuse, connection)),
+    ),
+    coming: distinctAmong(pid, all.filter(servesNothing)),
+  }
+}
 
-function distinctFdsOf(pid: Pid, isWanted: (fuse: FuseFd) => boolean): RemoteFd[] {
+function distinctAmong(pid: Pid, all: readonly FuseFd[]): RemoteFd[] {
   const distinct: RemoteFd[] = []
-  for (const { fd } of fuseFdsOf(pid).filter(isWanted))
-    if (!distinct.some((other) => isSame(pid, other, pid, fd))) distinct.push(fd)
+  for (const { fd } of all) if (!distinct.some((other) => isSame(pid, other, pid, fd))) distinct.push(fd)
   return distinct
 }
 

@@ -1,5 +1,5 @@
 // The mount's channels between the daemon and the holders: taken from the one, kept by the others, fetched back.
-import { channelFdsOf, comingFdsOf, isSame, takeFd } from '../capture/take-channels.js'
+import { channelFdsOf, fuseFilesOf, isSame, takeFd } from '../capture/take-channels.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
@@ -24,10 +24,9 @@ export function recapture(m: ManagedMount): Recaptured {
   const nothing = { opened: 0, isSettled: true }
   if (!m.mount || !m.leader) return nothing
   const { pid } = m.leader
-  const channels = channelFdsOf(pid, m.mount.connection)
+  const { channels, coming } = fuseFilesOf(pid, m.mount.connection)
   const [witness] = m.holders.records()
   if (channels.length === 0 || !witness) return nothing
-  const coming = comingFdsOf(pid)
   const present = [...channels, ...coming]
   const held = m.holders.channels().map((channel, i) => ({ channel, fd: witness.fds[i] as RemoteFd }))
   const isHeld = (remote: RemoteFd) => held.some(({ fd }) => isSame(witness.pid, fd, pid, remote))
