@@ -7,6 +7,7 @@ import { epollEvent, epollOperations } from '../native/epoll.js'
 import { failedWith, SyscallError } from '../native/error.js'
 import { setNonblocking } from '../native/files.js'
 import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
+import { pollEvents, pollOnce } from '../native/poll.js'
 import { isSameFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { type Descriptor, describe, epollSetsOf, linkTextOf, type Watch, watchesIn } from './descriptors.js'
@@ -25,6 +26,8 @@ export interface Exchanged {
 
 /** A daemon opens no more clones than this while it is looked at. */
 const MOST_PASSES = 10
+/** So long a process may take to give its memory back. */
+const ENDING_MS = 100
 const O_CLOEXEC = 0o2000000
 /** To stop a thread takes longer than a call in it. */
 const FEW_THREADS = 4
@@ -51,12 +54,21 @@ export function exchange(family: () => readonly Pid[], find: Find, replacement: 
   const done: Done[] = []
   let stopUs = 0
   try {
-    for (let pass = 0; pass < MOST_PASSES; pass++) {
+    for (let pass = 0; pass < MOST_PASSES; ) {
+      const before = done.length
       const pids = family()
       const pending = pids.map((pid) => ({ pid, found: find(pid) })).filter(({ found }) => found.length > 0)
       if (pending.length === 0 && done.length > 0) return { stopUs, fds: done.map(({ pid, fd }) => ({ pid, fd })) }
       if (pending.length === 0) throw new GraftError('no-channel', pids[0] ?? (0 as Pid))
-      for (const { pid, found } of pending) stopUs = Math.max(stopUs, exchangeIn(pid, found, replacement, done))
+      const ending: Pid[] = []
+      for (const { pid, found } of pending) {
+        const took = exchangeIn(pid, found, replacement, done)
+        if (took === null) ending.push(pid)
+        else stopUs = Math.max(stopUs, took)
+      }
+      // One that is ending, as a daemon's parent does, has its descriptors for a while still, and cannot be stopped any more.
+      const areEnding = ending.length > 0 && done.length === before
+      if (!areEnding || !ending.every((pid) => endsWithin(pid, ENDING_MS))) pass++
     }
     throw new GraftError('keeps-opening', done[0]?.pid ?? (0 as Pid))
   } catch (error) {
@@ -67,6 +79,19 @@ export function exchange(family: () => readonly Pid[], find: Find, replacement: 
   }
 }
 
+function endsWithin(pid: Pid, ms: number): boolean {
+  let pidfd: Fd
+  try {
+    pidfd = pidfdOpen(pid)
+  } catch (error) {
+    if (failedWith(error, 'ESRCH')) return true
+    throw error
+  }
+  const events = pollOnce(pidfd, pollEvents.POLLIN, ms)
+  closeFd(pidfd)
+  return events !== 0
+}
+
 /** A descriptor that has another file now, and a copy of the one before. */
 interface Done {
   readonly pid: Pid
@@ -74,8 +99,8 @@ interface Done {
   readonly previous: Fd
 }
 
-/** @returns how long the process stood still, in microseconds; 0 for one that has ended */
-function exchangeIn(pid: Pid, fds: readonly RemoteFd[], replacement: Fd, done: Done[]): number {
+/** @returns how long the process stood still, in microseconds; null for one that has ended */
+function exchangeIn(pid: Pid, fds: readonly RemoteFd[], replacement: Fd, done: Done[]): number | null {
   const copies: Done[] = []
   try {
     const exchanged = unlessEnded(() => {
@@ -86,7 +111,7 @@ function exchangeIn(pid: Pid, fds: readonly RemoteFd[], replacement: Fd, done: D
       const at = copies.findIndex((copy) => copy.fd === fd)
       done.push(...copies.splice(at, 1))
     }
-    return exchanged?.stopUs ?? 0
+    return exchanged?.stopUs ?? null
   } finally {
     for (const { previous } of copies) closeFd(previous)
   }

@@ -201,6 +201,27 @@ t.test('a number that means another file by the time of the exchange is left alo
   await victim.stillWorks(t)
 })
 
+/** To give it back takes many times what it takes to look at a process. */
+const MUCH_MEMORY =
+  'import os, time; m = b"x" * (256 << 20); os.open("/dev/fuse", os.O_RDWR); print("ready", flush=True); time.sleep(1000)'
+
+t.test('one of a family that is just ending does not keep the others from being exchanged', { skip }, async (t) => {
+  const victim = await Victim.start(t, ['reads'])
+  const [ours, theirs] = pairFor(t)
+  const dying = new Child(['python3', '-c', MUCH_MEMORY])
+  t.teardown(() => dying.kill())
+  await dying.says(/ready/, 20_000)
+  const found = (pid: Pid): RemoteFd[] => {
+    if (pid !== victim.pid) return fuseFdsOf(pid).map(({ fd }) => fd)
+    return copiesOf(pid, theirs).length > 0 ? [] : [CHANNEL as RemoteFd]
+  }
+  process.kill(dying.pid, 'SIGKILL')
+  const { fds } = exchange(() => [victim.pid, dying.pid as Pid], found, theirs)
+  t.same(fds, [{ pid: victim.pid, fd: CHANNEL }])
+  victim.reachedBy(ours)
+  await victim.stillWorks(t)
+})
+
 t.test('a file that an io_uring has registered is not exchanged', { skip }, async (t) => {
   const victim = await Victim.start(t, ['reads', 'rings'])
   const [, theirs] = pairFor(t)
