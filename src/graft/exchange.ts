@@ -6,7 +6,7 @@ import { closeFd } from '../native/descriptor.js'
 import { epollEvent, epollOperations } from '../native/epoll.js'
 import { failedWith, SyscallError } from '../native/error.js'
 import { setNonblocking } from '../native/files.js'
-import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
+import { pidfdGetfd, pidfdIfAlive, pidfdOpen } from '../native/pidfd.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import { isSameFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
@@ -80,13 +80,8 @@ export function exchange(family: () => readonly Pid[], find: Find, replacement: 
 }
 
 function endsWithin(pid: Pid, ms: number): boolean {
-  let pidfd: Fd
-  try {
-    pidfd = pidfdOpen(pid)
-  } catch (error) {
-    if (failedWith(error, 'ESRCH')) return true
-    throw error
-  }
+  const [pidfd] = pidfdIfAlive(pid)
+  if (pidfd === undefined) return true
   const events = pollOnce(pidfd, pollEvents.POLLIN, ms)
   closeFd(pidfd)
   return events !== 0

@@ -1,7 +1,7 @@
 // Processes by file descriptor: pidfd_open(2), pidfd_getfd(2), pidfd_send_signal(2). A pidfd goes on naming the process it
 // was opened for when the pid has been given to another; it polls readable (POLLIN) once that process has ended.
 import { constants } from 'node:os'
-import { SyscallError } from './error.js'
+import { failedWith, SyscallError } from './error.js'
 import { rawSyscall } from './ffi.js'
 import { syscall } from './syscall.js'
 import type { Fd, Pid, RemoteFd } from './types.js'
@@ -11,6 +11,16 @@ import type { Fd, Pid, RemoteFd } from './types.js'
  * @throws SyscallError, ESRCH if there is no such process, EINVAL for a thread that does not lead its process
  */
 export const pidfdOpen = (pid: Pid): Fd => syscall('pidfd_open', `pid ${pid}`, pid, 0) as Fd
+
+/** The same, or none if there is no such process any more. @throws SyscallError */
+export function pidfdIfAlive(pid: Pid): Fd[] {
+  try {
+    return [pidfdOpen(pid)]
+  } catch (error) {
+    if (failedWith(error, 'ESRCH')) return []
+    throw error
+  }
+}
 
 /**
  * A copy of another process's file descriptor: the same open file, CLOEXEC here. Needs ptrace access

@@ -5,7 +5,7 @@ import { endOf } from '../kernel/children.js'
 import { childrenOf, familyOf, type ProcessIdentity, startTimeOf } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
-import { pidfdGetfd, pidfdOpen, pidfdSendSignal } from '../native/pidfd.js'
+import { pidfdGetfd, pidfdIfAlive, pidfdSendSignal } from '../native/pidfd.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import { type Exit, exitOf } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
@@ -106,16 +106,6 @@ function isEnding(pid: Pid, pidfd: Fd): boolean {
     return (events & pollEvents.POLLHUP) !== 0
   } catch (error) {
     if (failedWith(error, 'ENOENT', 'ESRCH', 'EBADF', 'EPERM', 'EACCES')) return false
-    throw error
-  }
-}
-
-/** None if there is no such process any more. */
-export function pidfdIfAlive(pid: Pid): Fd[] {
-  try {
-    return [pidfdOpen(pid)]
-  } catch (error) {
-    if (failedWith(error, 'ESRCH')) return []
     throw error
   }
 }
