@@ -2,7 +2,8 @@
 // which ends soon, and its child; and a process that is being forked off has all that its parent has. The one that sleeps in
 // a read of the channel is the one that serves.
 import { fdsCalled } from '../graft/descriptors.js'
-import { fuseFdsOf, mayServe, readFromBy } from '../kernel/process.js'
+import { channelsOf } from '../graft/exchange.js'
+import { readFromBy } from '../kernel/process.js'
 import type { Pid, RemoteFd } from '../native/types.js'
 import { daemonFamily } from './life.js'
 import type { ManagedMount } from './managed-mount.js'
@@ -26,10 +27,7 @@ export interface Server {
 /** Its descriptors of the channel, or of the relay's socket in the place of it. */
 function channelsIn({ graft, mount }: ManagedMount, pid: Pid): RemoteFd[] {
   if (graft) return fdsCalled(pid, graft.line.socket)
-  if (!mount) return []
-  return fuseFdsOf(pid)
-    .filter((fuse) => mayServe(fuse, mount.connection))
-    .map(({ fd }) => fd)
+  return mount ? channelsOf(mount.connection)(pid) : []
 }
 
 const FIRST_LOOK_MS = 0.5
