@@ -10,6 +10,7 @@ import { namesIn } from './directory.js'
 import { hiddenNode } from './identity.js'
 import type { DaemonId } from './known-names.js'
 import type { Nodes } from './nodes.js'
+import { keyOf } from './query.js'
 
 const attrOut = layout('fuse_attr_out')
 const getattrBody = Buffer.alloc(layout('fuse_getattr_in').$size)
@@ -138,8 +139,6 @@ export function removeLeavings(daemon: Daemon, nodes: Nodes, leavings: Map<strin
     }
   }
 }
-
-const keyOf = (low: number, high: number): string => `${high}:${low}`
 
 /** Null if it is no regular file. */
 function inodeOfFile(daemon: Daemon, low: number, high: number): bigint | null {

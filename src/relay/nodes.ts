@@ -143,7 +143,7 @@ export class Nodes {
     }
     if (count > given) this.uncertain[slot] = 1
     this.given[slot] = Math.max(0, given - count)
-    if (this.uncertain[slot] === 1 && count >= given) this.unsure.push(slot)
+    if (this.isUnsure(slot)) this.unsure.push(slot)
     return Math.min(given, count)
   }
 

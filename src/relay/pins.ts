@@ -8,6 +8,7 @@ import { atFlags } from '../native/open-flags.js'
 import { isSameFile } from '../native/process.js'
 import type { Pid, RemoteFd } from '../native/types.js'
 import { handlesOf, readFiles } from './looking.js'
+import { keyOf } from './query.js'
 
 /** By what something holds on to a file. Of the last it can't be told which nodeids they use. */
 export type PinKind =
@@ -180,8 +181,8 @@ export function isStill(pin: Pin, device: string, looker: number): boolean {
 export function openFilesAmong(pins: readonly Pin[]): Set<Pin> {
   const found = new Set<Pin>()
   const byNode = new Map<string, { pid: Pid; fd: RemoteFd }[]>()
-  const descriptorsOf = ({ nodeHigh, nodeLow }: Pin) => {
-    const key = `${nodeHigh}:${nodeLow}`
+  const descriptorsOf = ({ nodeLow, nodeHigh }: Pin) => {
+    const key = keyOf(nodeLow, nodeHigh)
     const known = byNode.get(key) ?? []
     byNode.set(key, known)
     return known
