@@ -32,6 +32,10 @@ t.test('nothing that goes on early gives a nodeid or takes a name', async (t) =>
   }
 })
 
+t.test('no file is opened early: it would be taken for one that is open since an earlier life', async (t) => {
+  for (const opcode of ['OPEN', 'CREATE'] as const) t.notOk(rules[opcode]?.early, opcode)
+})
+
 t.test('what is about the root, or about a file that can be found, does not wait; a name does', async (t) => {
   const { scene, resolver, isServing } = begun(t)
   scene.ask('LOOKUP', RESENT | 8n, 1n, name('b'))
