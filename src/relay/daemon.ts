@@ -32,6 +32,8 @@ export interface Found {
 }
 
 export class Daemon {
+  /** The thread for whose sake it is asked, as there are daemons that answer by who asks (lxcfs); 0 for nobody's. */
+  caller = 0
   private readonly own = borrowPages(OWN_SIZE)
   private counter = 0
 
@@ -166,6 +168,7 @@ export class Daemon {
     header.unique.setHalves(view, 0, low, OWN)
     header.nodeid.setHalves(view, 0, nodeLow, nodeHigh)
     bytes.fill(0, header.uid.offset, IN_HEADER_SIZE)
+    header.pid.set(view, 0, this.caller)
     return { low, length }
   }
 }

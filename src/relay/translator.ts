@@ -167,7 +167,9 @@ export class Translator implements Late {
       const [nodeLow, nodeHigh] = [view.getUint32(offset, true), view.getUint32(offset + 4, true)]
       if (this.nodes.ofKernel(nodeLow, nodeHigh) < 0) return this.parkFor(nodeLow, nodeHigh, length)
     }
+    this.daemon.caller = tid
     this.pass(shape, opcode, length, node, low, resent ? high - FUSE_UNIQUE_RESEND_HIGH : high, resent)
+    this.daemon.caller = 0
   }
 
   /** Takes up the daemon's message of `length` bytes in `wire.reply`. Never asks the daemon anything. @throws Ended */

@@ -23,6 +23,8 @@ export interface Asked {
   readonly opcode: number
   readonly unique: bigint
   readonly node: bigint
+  /** For whose sake. */
+  readonly tid: number
   readonly body: Buffer
 }
 export interface Told {
@@ -142,6 +144,7 @@ export class Scene {
       opcode: bytes.readUInt32LE(4),
       unique: bytes.readBigUInt64LE(8),
       node: bytes.readBigUInt64LE(16),
+      tid: bytes.readUInt32LE(32),
       body: bytes.subarray(40),
     }))
   }
