@@ -5,15 +5,13 @@ import { OUT_HEADER_SIZE } from '../fuse/message.js'
 import { type OpcodeName, opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { borrowPages, returnPages } from '../native/pages.js'
-import { Ended, ends, type Wire } from './wire.js'
+import { Ended, ends, MESSAGE_SIZE, type Wire } from './wire.js'
 
 const header = layout('fuse_in_header')
 const outHeader = layout('fuse_out_header')
 const OWN = 0x4000_0000
 const ENOENT = 2
 const EIO = 5
-/** The longest request of ours carries two names, or a name and a value. */
-const OWN_SIZE = 128 * 1024
 const entry = layout('fuse_entry_out')
 const attrOut = layout('fuse_attr_out')
 const getattrBody = Buffer.alloc(layout('fuse_getattr_in').$size)
@@ -34,7 +32,7 @@ export interface Found {
 export class Daemon {
   /** The thread for whose sake it is asked, as there are daemons that answer by who asks (lxcfs); 0 for nobody's. */
   caller = 0
-  private readonly own = borrowPages(OWN_SIZE)
+  private readonly own = borrowPages(MESSAGE_SIZE)
   private counter = 0
 
   /**

@@ -148,8 +148,10 @@ function appendOnce(
   writeIn.fh.set(view, IN_HEADER_SIZE, fh)
   writeIn.flags.set(view, IN_HEADER_SIZE, flags & ~openFlags.O_APPEND)
   translator.pending.add(low, high, opcodes.WRITE.number, true, node, 0)
-  const result = translator.daemon.transact(address, length, low, high)
-  translator.fromDaemon(result >= 0 ? result : OUT_HEADER_SIZE)
+  if (!translator.pieces.takeWrite(low, high, length)) {
+    const result = translator.daemon.transact(address, length, low, high)
+    translator.fromDaemon(result >= 0 ? result : OUT_HEADER_SIZE)
+  }
   translator.reopening.closeOnce(node, fh)
   return true
 }

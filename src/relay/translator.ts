@@ -29,7 +29,7 @@ import { settleResent } from './resent.js'
 import { type Shape, shapes } from './shapes.js'
 import { SpanningCalls } from './spanning-calls.js'
 import type { Stale } from './stale.js'
-import type { Late, Wire } from './wire.js'
+import { type Late, MOST_DATA, type Wire } from './wire.js'
 
 const inHeader = layout('fuse_in_header')
 const FORGET = opcodes.FORGET.number
@@ -53,6 +53,7 @@ const IOCTL = opcodes.IOCTL.number
 const GETATTR = opcodes.GETATTR.number
 const ioctlIn = layout('fuse_ioctl_in')
 const attrOut = layout('fuse_attr_out')
+const readIn = layout('fuse_read_in')
 const { FUSE_IOCTL_DIR } = FUSE_IOCTL
 const { O_ACCMODE, O_DIRECT, O_RDWR } = openFlags
 
@@ -293,8 +294,11 @@ export class Translator implements Late {
     if (shape.node)
       inHeader.nodeid.setHalves(view, 0, this.nodes.daemonLow[node] ?? 0, this.nodes.daemonHigh[node] ?? 0)
     if (resent) inHeader.unique.setHalves(view, 0, low, high)
-    if ((opcode === READDIR || opcode === READDIRPLUS) && handle >= 0 && this.handles.primed[handle] === 0)
-      this.reopening.prime(node, handle, view)
+    if (opcode === READDIR || opcode === READDIRPLUS) {
+      // A listing may end anywhere, and goes on with the next request.
+      if (readIn.size.get(view, IN_HEADER_SIZE) > MOST_DATA) readIn.size.set(view, IN_HEADER_SIZE, MOST_DATA)
+      if (handle >= 0 && this.handles.primed[handle] === 0) this.reopening.prime(node, handle, view)
+    }
     if ((opcode === RELEASE || opcode === RELEASEDIR) && handle >= 0) this.release(shape, handle, node)
     const { retries } = this.stale.memory
     if (isOntoItself(this, shape.name, length, node))
@@ -309,7 +313,8 @@ export class Translator implements Late {
       const slot = this.pending.add(low, high, opcode, resent, node, this.flagsOf(opcode, view))
       if (taken) this.answers.taken.set(slot, taken)
       this.pending.name[slot] = shape.givesName ? this.keyOf(shape, length, node) : 0
-      if (opcode === READ && this.pieces.take(low, high, slot)) return
+      if (opcode === READ && this.pieces.takeRead(low, high, slot)) return
+      if (opcode === WRITE && this.pieces.takeWrite(low, high, length)) return
     }
     this.wire.later('daemon', length)
   }

@@ -19,10 +19,12 @@ export class Ended extends Error {
   }
 }
 
-/** A message of a megabyte of data, and its headers. Pages that no message needs are never touched. */
-const MESSAGE_SIZE = (1 << 20) + (1 << 16)
-/** The kernel's limit is 65,535 pages (fs.fuse.max_pages_limit). */
-const LARGEST_MESSAGE = 1 << 29
+/** The most data in one message: what the kernel asks for at most unless fs.fuse.max_pages_limit is raised. */
+export const MOST_DATA = 1 << 20
+/** A message of so much data, and its headers. Pages that no message needs are never touched. */
+export const MESSAGE_SIZE = MOST_DATA + (1 << 16)
+/** What fs.fuse.max_pages_limit can be raised to is 65,535 pages. */
+const LARGEST_REQUEST = 1 << 29
 const POLLOUT = 4
 const SOL_SOCKET = 1
 const SO_SNDBUF = 7
@@ -38,6 +40,7 @@ const EAGAIN = 11
 const EINVAL = 22
 const EPIPE = 32
 const ECONNRESET = 104
+const ENOBUFS = 105
 
 /** Which ends have something. */
 export const ends = { channel: 1, daemon: 2, control: 4, resolver: 8, writable: 16, prober: 32, purger: 64 } as const
@@ -284,7 +287,7 @@ export class Wire {
 
   private requestLength(length: number): number {
     if (length > 0) return length
-    if (length === -EINVAL && this.request.bytes.length < LARGEST_MESSAGE) {
+    if (length === -EINVAL && this.request.bytes.length < LARGEST_REQUEST) {
       // The buffer has to hold the largest request of this connection.
       const size = this.request.bytes.length * 4
       returnPages(this.request)
@@ -310,7 +313,8 @@ function replyLength(length: number): number {
 
 function isSent(sent: number): boolean {
   if (sent >= 0) return true
-  if (sent === -EAGAIN || sent === -EINTR) return false
+  // ENOBUFS: there is no memory in one row for it just now. Source: net/core/sock.c, sock_alloc_send_pskb.
+  if (sent === -EAGAIN || sent === -EINTR || sent === -ENOBUFS) return false
   if (sent === -EPIPE || sent === -ECONNRESET) throw new Ended('daemon')
   throw new Error(`sendto the daemon's socket: errno ${-sent}`)
 }

@@ -6,6 +6,7 @@ import { type OpcodeName, opcodes } from '../../src/fuse/opcodes.js'
 import { closeFd } from '../../src/native/descriptor.js'
 import { rawSyscall } from '../../src/native/ffi.js'
 import { setNonblocking } from '../../src/native/files.js'
+import { allocate } from '../../src/native/memory.js'
 import { sendMessage, socketpair } from '../../src/native/socket.js'
 import type { Fd } from '../../src/native/types.js'
 import { Memory } from '../../src/relay/memory.js'
@@ -55,7 +56,7 @@ export class Scene {
     const [socket, daemon] = socketpair('seqpacket')
     const control = rawSyscall('eventfd2', 0, 0o4000) as Fd
     t.teardown(() => [channel, kernel, socket, daemon, control].forEach(closeFd))
-    for (const fd of [channel, daemon]) enlarge(fd)
+    for (const fd of [channel, kernel, daemon]) enlarge(fd)
     for (const fd of [kernel, daemon]) setNonblocking(fd, true)
     this.kernel = kernel
     this.daemon = daemon
@@ -111,6 +112,7 @@ export class Scene {
     bytes.writeBigUInt64LE(unique, 8)
     bytes.writeBigUInt64LE(node, 16)
     bytes.writeUInt32LE(this.tid, 32)
+    if (bytes.length > this.wire.request.bytes.length) this.wire.request = allocate(bytes.length)
     this.send(this.kernel, bytes)
     this.translator.fromKernel(this.wire.readRequest())
   }
@@ -180,7 +182,7 @@ function all(fd: Fd): Buffer[] {
     messages.push(Buffer.from(room.subarray(0, size)))
   }
 }
-const room = Buffer.alloc(1 << 20)
+const room = Buffer.alloc(1 << 22)
 
 export function reply(unique: bigint, error: number, body: Buffer = Buffer.alloc(0)): Buffer {
   const bytes = Buffer.concat([Buffer.alloc(16), body])

@@ -6,7 +6,8 @@ import { closeFd } from '../../src/native/descriptor.js'
 import { openFlags } from '../../src/native/open-flags.js'
 import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
 import { Memory } from '../../src/relay/memory.js'
-import { PIECE } from '../../src/relay/pieces.js'
+import { SPLICED } from '../../src/relay/pieces.js'
+import { MOST_DATA } from '../../src/relay/wire.js'
 import { type Asked, entry, halves, LIFE, name, RESENT, reply, Scene, words } from './scene.js'
 
 const EPERM = 1
@@ -397,9 +398,9 @@ t.test(
   'a read that the daemon answers in several messages is asked for again in pieces, and so are the next',
   async (t) => {
     const scene = new Scene(t)
-    const size = 2 * PIECE + 5000
+    const size = 2 * SPLICED + 5000
     const data = Buffer.from(Uint32Array.from({ length: size / 4 }, (_, i) => i).buffer)
-    const parts = [data.subarray(0, PIECE), data.subarray(PIECE, 2 * PIECE), data.subarray(2 * PIECE)]
+    const parts = [data.subarray(0, SPLICED), data.subarray(SPLICED, 2 * SPLICED), data.subarray(2 * SPLICED)]
     const read = (unique: bigint): void => scene.ask('READ', unique, 1n, words(5n, 8192n), halves(size, 0, 0, 0, 0, 0))
     scene.willSay(0, words(5n, 0n))
     read(RESENT | 2n)
@@ -422,20 +423,66 @@ t.test(
       t.ok(told?.body.equals(data), 'each byte is in its place')
       t.same(
         scene.asked().map(({ body }) => [body.readBigUInt64LE(8), body.readUInt32LE(16)]),
-        parts.map((part, i) => [8192n + BigInt(i * PIECE), i === 2 ? size - 2 * PIECE : part.length]),
+        parts.map((part, i) => [8192n + BigInt(i * SPLICED), i === 2 ? size - 2 * SPLICED : part.length]),
       )
     }
     t.equal(scene.translator.pending.size, 0)
     scene.willSay(0, parts[0])
     scene.willSay(0, Buffer.alloc(10))
     read(6n)
-    t.equal(scene.told()[0]?.body.length, PIECE + 10, 'up to the end of the file')
+    t.equal(scene.told()[0]?.body.length, SPLICED + 10, 'up to the end of the file')
     scene.willSay(0, parts[0])
     scene.willSay(-EIO)
     read(8n)
     t.match(scene.told(), [{ unique: 8n, error: -EIO, body: Buffer.alloc(0) }])
   },
 )
+
+t.test('what is larger than a message is read and written piece by piece, up to where the daemon stops', async (t) => {
+  const scene = new Scene(t)
+  const size = 2 * MOST_DATA + 5000
+  const data = Buffer.from(Uint32Array.from({ length: size / 4 }, (_, i) => i).buffer)
+  const parts = [0, 1, 2].map((i) => data.subarray(i * MOST_DATA, (i + 1) * MOST_DATA))
+  const offsets = parts.map((_, i) => 8192n + BigInt(i * MOST_DATA))
+  scene.willSay(0, words(5n, 0n))
+  for (const part of parts) scene.willSay(0, part)
+  scene.ask('READ', 2n, 1n, words(5n, 8192n), halves(size, 0, 0, 0, 2, 0))
+  t.ok(scene.told()[0]?.body.equals(data), 'each byte that was read is in its place')
+  const [, ...reads] = scene.asked()
+  t.same(
+    reads.map(({ body }) => [body.readBigUInt64LE(8), body.readUInt32LE(16)]),
+    offsets.map((offset, i) => [offset, parts[i]?.length]),
+  )
+  const write = (unique: bigint): void =>
+    scene.ask('WRITE', unique, 1n, words(5n, 8192n), halves(size, 0), words(9n), halves(2, 0), data)
+  const said = (count: number | undefined): void => scene.willSay(0, halves(count ?? 0, 0))
+  for (const part of parts) said(part.length)
+  write(RESENT | 4n)
+  t.match(scene.told(), [{ unique: RESENT | 4n, error: 0, body: halves(size, 0) }])
+  const pieces = scene.asked()
+  t.same(
+    pieces.map(({ body }) => body.readBigUInt64LE(8)),
+    offsets,
+  )
+  t.ok(Buffer.concat(pieces.map(({ body }) => body.subarray(40))).equals(data), 'each byte is written in its place')
+  for (const { body } of pieces) t.equal(body.readUInt32LE(16), body.length - 40)
+  said(MOST_DATA)
+  said(1000)
+  write(6n)
+  t.match(scene.told(), [{ unique: 6n, error: 0, body: halves(MOST_DATA + 1000, 0) }], 'nothing after a short one')
+  said(MOST_DATA)
+  scene.willSay(-EIO)
+  write(8n)
+  t.match(scene.told(), [{ unique: 8n, error: 0, body: halves(MOST_DATA, 0) }], 'what was written before an error')
+  scene.willSay(-EPERM)
+  write(10n)
+  t.match(scene.told(), [{ unique: 10n, error: -EPERM }])
+  t.equal(scene.translator.pending.size, 0)
+  scene.asked()
+  scene.willSay(0, words(6n, 0n))
+  scene.ask('READDIR', 12n, 1n, words(6n, 0n), halves(size, 0, 0, 0, 0, 0))
+  t.equal(scene.asked().at(-1)?.body.readUInt32LE(16), MOST_DATA, 'of a listing no more is asked for')
+})
 
 t.test('an interrupt reaches the daemon only for what the daemon has', async (t) => {
   const scene = new Scene(t)
