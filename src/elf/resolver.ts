@@ -47,6 +47,11 @@ export const resolverQuestions = {
   CHILD: 11,
   /** Answers when the mount whose path is the argument has: statfs(2). */
   STATFS: 12,
+  /**
+   * The argument is a uid and a gid, four bytes each: becomes that user and keeps its capabilities. A mount without
+   * `allow_other` denies everything to all others, root among them. Source: fs/fuse/dir.c, fuse_allow_current_process.
+   */
+  BECOME: 13,
 } as const
 
 /** Where the parts of a message lie. */
@@ -75,6 +80,8 @@ const TURN = 9
 const SIGKILL = 9
 const PR_SET_PDEATHSIG = 1
 const PR_SET_NAME = 15
+const PR_SET_SECUREBITS = 28
+const SECBIT_NO_SETUID_FIXUP = 4
 const PROT_READ_WRITE = 3
 const MAP_PRIVATE_ANONYMOUS = 0x22
 const AT_FDCWD = -100
@@ -126,6 +133,7 @@ export const resolver: Program = {
     ['if', 'op', '==', resolverQuestions.PROBE, 'probe'],
     ['if', 'op', '==', resolverQuestions.CHILD, 'child'],
     ['if', 'op', '==', resolverQuestions.STATFS, 'statfs'],
+    ['if', 'op', '==', resolverQuestions.BECOME, 'become'],
     ['move', 'fd', -ENOSYS],
     ['goto', 'answer'],
 
@@ -273,6 +281,17 @@ export const resolver: Program = {
     // The path has been read when its struct statfs is written over it.
     ['call', 'statfs', 'cursor', 'cursor'],
     ['goto', 'result'],
+
+    ['label', 'become'],
+    ['call', 'prctl', PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0],
+    ['load', 'op', 4, at('cursor', 4)],
+    ['call', 'setresgid', 'op', 'op', 'op'],
+    ['load', 'op', 4, at('cursor')],
+    ['call', 'setresuid', 'op', 'op', 'op'],
+    ['move', 'fd', 'result'],
+    // The kernel forgets it with every change of user.
+    ['call', 'prctl', PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0],
+    ['goto', 'answer'],
 
     ['label', 'notify'],
     ['add', 'size', -HEADER_SIZE],

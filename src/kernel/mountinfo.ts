@@ -55,6 +55,20 @@ export function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }
 
+/** A user who alone may use a mount. */
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** Who alone may use a FUSE mount, if we may not: without `allow_other` nobody else may, root neither. Null if we may. */
+export function ownerOf({ superOptions }: Mount): Owner | null {
+  const options = new Map(superOptions.split(',').map((option) => option.split('=') as [string, string | undefined]))
+  const [uid, gid] = [Number(options.get('user_id')), Number(options.get('group_id'))]
+  const isOurs = uid === process.geteuid?.() && gid === process.getegid?.()
+  return options.has('allow_other') || isOurs || Number.isNaN(uid) || Number.isNaN(gid) ? null : { uid, gid }
+}
+
 /**
  * The number of a file system's FUSE connection, the name of its folder in fusectl: the kernel's dev_t in decimal,
  * which for the anonymous device `0:44` is 44. Source: fs/fuse/control.c, fuse_ctl_add_conn.

@@ -89,6 +89,8 @@ export const syscallNumbers = {
   inotify_add_watch: [254, 27],
   truncate: [76, 45],
   umask: [95, 166],
+  setresuid: [117, 147],
+  setresgid: [119, 149],
   setfsuid: [122, 151],
   setfsgid: [123, 152],
   pidfd_send_signal: [424, 424],

@@ -3,6 +3,7 @@
 import { executable } from '../elf/executable.js'
 import { resolverMessage, resolverQuestions } from '../elf/resolver.js'
 import { type Child, startChild } from '../kernel/children.js'
+import type { Owner } from '../kernel/mountinfo.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
 import { sendMessage, socketpair } from '../native/socket.js'
@@ -49,6 +50,11 @@ export class Companion {
   /** Its socket becomes readable when the mount has answered. */
   askMount(mountpoint: string): void {
     this.ask(resolverQuestions.STATFS, Buffer.from(`${mountpoint}\0`))
+  }
+
+  /** From now on it asks as this user. */
+  become({ uid, gid }: Owner): void {
+    this.ask(resolverQuestions.BECOME, Buffer.from(Uint32Array.of(uid, gid).buffer))
   }
 
   private ask(op: number, argument: Buffer): void {

@@ -3,6 +3,7 @@
 // hangs makes the thread wait, and nobody else.
 import { Worker } from 'node:worker_threads'
 import { functionAddress } from '../elf/executable.js'
+import type { Owner } from '../kernel/mountinfo.js'
 import { closeFd } from '../native/descriptor.js'
 import { rawSyscall } from '../native/ffi.js'
 import { socketpair } from '../native/socket.js'
@@ -28,6 +29,8 @@ export interface RelayOptions {
   readonly mountpoint: string
   /** Its device number, as `0:44`. */
   readonly device: string
+  /** Who alone may use it; null if we may. */
+  readonly owner?: Owner | null
   /** Processes whose open files do not count as pinning: ours, and the daemon. */
   readonly excludePids: readonly number[]
   /** True if the daemon has still to get its end of the socket: until `handedOver`. */
@@ -181,6 +184,7 @@ export class Relay {
     this.serving = serving
     this.options = options
     this.resolver = this.takeSpare()
+    if (options.owner) this.resolver?.become(options.owner)
     Atomics.store(this.words, shared.stop, 0)
     Atomics.store(this.words, shared.ahead, options.isAhead ? 1 : 0)
     this.worker.ref()
@@ -280,6 +284,7 @@ export class Relay {
     if (this.prober || this.options === null) return
     this.prober = Companion.start(this.options.channel)
     this.purger = Companion.start(null)
+    if (this.options.owner) this.purger?.become(this.options.owner)
     const [prober, purger] = [this.prober?.socket ?? -1, this.purger?.socket ?? -1]
     this.command({ kind: 'helpers', prober, purger })
   }

@@ -120,6 +120,10 @@ export class Stale {
     for (const { generation } of pins) this.generations.learn(generation)
     for (const { low, high, isOpen } of pins) if (isOpen) this.translator?.keptOpen.opened(low, high)
     this.pins = pinnedQueries(pins, this.memory)
+    for (const key of this.again.keys()) {
+      const pinned = this.pins.get(key)
+      if (pinned) this.again.set(key, pinned)
+    }
     if (this.asking.size === 0) this.proceed()
   }
 
@@ -270,6 +274,8 @@ export class Stale {
 
   private ask(key: string, query: Query): void {
     if (query.path !== null && !this.line.isOpen) return this.found(key, query, query.path, null)
+    // Without the resolver, what is pinned comes with its path.
+    if (!this.line.isOpen && this.isScanning) return this.askAgain(key, query)
     if (query.tried === query.generations.length && this.line.isOpen) {
       // What is pinned tells which generations there are; the first life's are not known yet.
       if (this.isScanning) return this.askAgain(key, query)

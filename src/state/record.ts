@@ -73,7 +73,15 @@ function build(z: typeof Zod) {
     /** What is to become the next life: it may have begun since this was written. */
     next: process.nullable().default(null),
     /** Null until the daemon has mounted. */
-    mount: z.object({ mountpoint: z.string(), device: z.string(), connection: z.int() }).nullable(),
+    mount: z
+      .object({
+        mountpoint: z.string(),
+        device: z.string(),
+        connection: z.int(),
+        /** Who alone may use it; null if we may. */
+        owner: z.object({ uid: z.int(), gid: z.int() }).nullable().default(null),
+      })
+      .nullable(),
     /** `fds[i]` is the holder's descriptor of the mount's channel number i. */
     holders: z.array(process.extend({ fds: z.array(z.int()) })),
     /** A bare daemon's errno to the first question, 0 mostly: what a later life must not do worse than. */

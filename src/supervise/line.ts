@@ -43,8 +43,9 @@ export class Line {
    */
   begin(m: ManagedMount, isAhead: boolean): Promise<number | null> {
     const { relay, channel, ours } = this
-    const { mountpoint = '', device = '' } = m.mount ?? {}
-    const options = { channel, daemon: ours, life: m.number, mountpoint, device, excludePids: excluded(m), isAhead }
+    const { mountpoint = '', device = '', owner = null } = m.mount ?? {}
+    const of = { mountpoint, device, owner, excludePids: excluded(m) }
+    const options = { channel, daemon: ours, life: m.number, isAhead, ...of }
     // Its end is told by `ended`.
     this.answered ??= relay.start(options).catch(() => null)
     return this.answered

@@ -6,6 +6,7 @@ import type { HostFollower } from '../graft/host-follower.js'
 import type { Holders, HoldersOptions } from '../hold/holders.js'
 import { startedChildren } from '../kernel/children.js'
 import type { Connection } from '../kernel/connection.js'
+import type { Owner } from '../kernel/mountinfo.js'
 import { type ProcessIdentity, startTimeOf } from '../kernel/process.js'
 import { pollEvents } from '../native/poll.js'
 import type { Exit } from '../native/process.js'
@@ -35,6 +36,7 @@ export interface KnownMount {
   readonly mountpoint: string
   readonly device: string
   readonly connection: number
+  readonly owner: Owner | null
 }
 
 /** What an event brings along. */

@@ -2,7 +2,7 @@
 import { isAmong } from '../capture/find-mount.js'
 import { channelFdsOf, takeFd } from '../capture/take-channels.js'
 import { Connection } from '../kernel/connection.js'
-import { connectionOf, type Mount, readFuseMounts } from '../kernel/mountinfo.js'
+import { connectionOf, type Mount, ownerOf, readFuseMounts } from '../kernel/mountinfo.js'
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
 import type { Fd, Pid } from '../native/types.js'
@@ -14,7 +14,7 @@ import type { ManagedMount } from './managed-mount.js'
 export function know(m: ManagedMount, mount: Mount): void {
   const { mountpoint, device } = mount
   const connection = connectionOf(device)
-  m.mount = { mountpoint, device, connection }
+  m.mount = { mountpoint, device, connection, owner: ownerOf(mount) }
   m.connection?.close()
   m.connection = Connection.open(connection, () => isAmong(mount, readFuseMounts()))
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { connectionOf, isFuse, parseMountinfo } from '../../src/kernel/mountinfo.js'
+import { connectionOf, isFuse, ownerOf, parseMountinfo } from '../../src/kernel/mountinfo.js'
 
 const rows = [
   {
@@ -48,3 +48,16 @@ for (const [type, is] of [
   ['fusefs', false],
 ] as const)
   t.test(`${type} ${is ? 'is' : 'is not'} a FUSE mount`, async (t) => t.equal(isFuse(type), is))
+
+const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0]
+for (const [options, owner] of [
+  [`rw,user_id=${uid + 1},group_id=${gid}`, { uid: uid + 1, gid }],
+  [`rw,user_id=${uid},group_id=${gid + 1},default_permissions`, { uid, gid: gid + 1 }],
+  [`rw,user_id=${uid},group_id=${gid}`, null],
+  [`rw,user_id=${uid + 1},group_id=${gid},allow_other`, null],
+  ['rw', null],
+] as const)
+  t.test(`who alone may use a mount with ${options}`, async (t) => {
+    const [mount] = parseMountinfo(`42 27 0:39 / /tmp/m rw - fuse it ${options}\n`)
+    t.same(mount && ownerOf(mount), owner)
+  })

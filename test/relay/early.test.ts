@@ -8,6 +8,7 @@ import { entry, halves, name, RESENT, words } from './scene.js'
 
 const number = (opcode: keyof typeof opcodes): number => opcodes[opcode].number
 const read = [words(7n, 0n), halves(10, 0), words(0n), halves(0, 0)]
+const EACCES = 13
 const ESTALE = 116
 
 /** A life that has just begun: the resolver has the root, what was sent again has been read, the scan goes on. */
@@ -93,6 +94,26 @@ t.test('what is not found by the generations that are known is looked for again 
   scene.willSay(0, words(0x50n, 0n))
   while (scene.stale.hasReady) scene.stale.redo()
   t.match(scene.asked().at(-1), { opcode: number('READ'), unique: 4n, node: 8n })
+})
+
+t.test('without a resolver, what is asked for early waits for the path that the scan brings', async (t) => {
+  const { scene, resolver, isServing } = begun(t)
+  scene.ask('STATFS', 2n, 1n)
+  scene.asked()
+  scene.ask('READ', 4n, 99n, ...read)
+  scene.ask('READ', 6n, 98n, ...read)
+  t.ok(resolver.refuse(EACCES), 'the root can’t be opened')
+  scene.stale.askDelayed()
+  t.notOk(scene.stale.hasReady, 'nobody is told that the file is gone')
+  scene.willSay(0, entry(8n))
+  scene.stale.know([{ low: 99, high: 0, generation: 0, path: '/mnt/f' }])
+  t.match(scene.asked(), [{ opcode: number('LOOKUP') }])
+  t.ok(isServing())
+  scene.translator.isReserved = false
+  scene.willSay(0, words(0x50n, 0n))
+  while (scene.stale.hasReady) scene.stale.redo()
+  t.match(scene.asked().at(-1), { opcode: number('READ'), unique: 4n, node: 8n })
+  t.match(scene.told(), [{ unique: 6n, error: -ESTALE }], 'what is not pinned can’t be found')
 })
 
 t.test('while something is to be moved, nothing goes on early', async (t) => {

@@ -47,7 +47,7 @@ const record: MountRecord = {
   supervisor: { pid: 1, startTime: '2' },
   daemon: { pid: 3, startTime: '4' },
   next: null,
-  mount: { mountpoint: '/mnt/it', device: '0:44', connection: 44 },
+  mount: { mountpoint: '/mnt/it', device: '0:44', connection: 44, owner: null },
   holders: [{ pid: 5, startTime: '6', fds: [7, 8] }],
   firstAnswer: 0,
   crashes: 2,
