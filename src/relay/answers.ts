@@ -1,6 +1,5 @@
 // The way back: takes an answer of the daemon's, puts the kernel's ids where the daemon's stand, and hands it on. What the
 // kernel does not take, because nobody waits for it any more, is given back to the daemon.
-import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE, replyHeader } from '../fuse/message.js'
 import { answerToInterrupt } from './interrupts.js'
@@ -62,7 +61,7 @@ export class Answers {
     const shape = shapes[pending.opcode[slot] ?? 0]
     if (!shape) return
     const node = pending.node[slot] ?? 0
-    if (pending.resent[slot]) outHeader.unique.setHalves(view, 0, low, high + FUSE_UNIQUE_RESEND_HIGH)
+    outHeader.unique.setHalves(view, 0, low, pending.kernelHigh(slot, high))
     if (error > 0 || error < -MAX_ERRNO || (error === 0 && length < shape.outLeast)) {
       tally.dropped++
       const size = replyHeader(view, low, outHeader.unique.high(view, 0), EIO, 0)

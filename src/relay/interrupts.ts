@@ -28,6 +28,6 @@ export function answerToInterrupt(translator: Translator, low: number, high: num
   const { wire, pending } = translator
   const slot = pending.find(low - 1, high)
   if (slot < 0) return
-  if (pending.resent[slot]) outHeader.unique.setHalves(wire.reply.view, 0, low, high + FUSE_UNIQUE_RESEND_HIGH)
+  outHeader.unique.setHalves(wire.reply.view, 0, low, pending.kernelHigh(slot, high))
   wire.answer(wire.reply.address, length)
 }

@@ -1,4 +1,5 @@
 // The kernel's requests that the daemon has and has not answered: what is needed to translate the reply.
+import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { opcodes } from '../fuse/opcodes.js'
 import { WideTable } from './wide-table.js'
 
@@ -52,6 +53,11 @@ export class Pending {
     this.free.push(slot)
     if (moving.has(this.opcode[slot] ?? 0)) this.moves--
     return slot
+  }
+
+  /** The upper half of a request's unique as the kernel has it. */
+  kernelHigh(slot: number, high: number): number {
+    return this.resent[slot] ? high + FUSE_UNIQUE_RESEND_HIGH : high
   }
 
   private grow(): void {

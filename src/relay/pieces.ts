@@ -5,7 +5,6 @@
 // sixteen parts of the pipe; the rest follows in messages without a header, and those of other threads may lie between. So
 // nothing is put together of them: the daemon is asked again, and by such pieces for all later reads.
 // Source: net/unix/af_unix.c, unix_dgram_sendmsg; fs/splice.c, splice_to_socket
-import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE, replyHeader } from '../fuse/message.js'
 import { opcodes } from '../fuse/opcodes.js'
@@ -57,7 +56,7 @@ export class Pieces {
     const written = this.write(length)
     const { pending, wire } = this.translator
     const slot = pending.take(low, high)
-    const kernelHigh = pending.resent[slot] ? high + FUSE_UNIQUE_RESEND_HIGH : high
+    const kernelHigh = pending.kernelHigh(slot, high)
     if (written < 0) this.translator.refuse(low, kernelHigh, -written)
     else {
       const { view, address } = this.said
@@ -122,7 +121,7 @@ export class Pieces {
       const slot = pending.take(low, high)
       if (slot < 0) return
       this.answered(slot)
-      const kernelHigh = pending.resent[slot] ? high + FUSE_UNIQUE_RESEND_HIGH : high
+      const kernelHigh = pending.kernelHigh(slot, high)
       if (got < 0) this.translator.refuse(low, kernelHigh, -got)
       else wire.answer(block.address, replyHeader(block.view, low, kernelHigh, 0, got))
     } finally {
