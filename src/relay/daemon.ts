@@ -1,5 +1,6 @@
-// Requests of the relay's own to the daemon. They are asked one at a time and waited for; whatever else the daemon says
-// meanwhile goes its usual way. Their ids have bit 62 set, which the kernel's counter never reaches.
+// Requests of the relay's own to the daemon. They are waited for, and asked one at a time but for many names that are looked up
+// at once; whatever else the daemon says meanwhile goes its usual way. Their ids have bit 62 set, which the kernel's counter
+// never reaches.
 import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE } from '../fuse/message.js'
 import { type OpcodeName, opcodes } from '../fuse/opcodes.js'
@@ -16,7 +17,20 @@ const entry = layout('fuse_entry_out')
 const attrOut = layout('fuse_attr_out')
 const getattrBody = Buffer.alloc(layout('fuse_getattr_in').$size)
 
-/** What the daemon said of a name. The numbers are as the daemon has them. */
+/** More than a daemon has threads for, and far less than its socket has room for. */
+const MOST_AT_ONCE = 64
+
+/** A name in a folder of the daemon's. */
+export interface Name {
+  readonly low: number
+  readonly high: number
+  readonly name: Buffer
+}
+
+/** What the daemon said of a name; null if there is none such, a negative errno for any other error. */
+export type Looked = Found | null | number
+
+/** The numbers are as the daemon has them. */
 export interface Found {
   readonly low: number
   readonly high: number
@@ -34,6 +48,8 @@ export class Daemon {
   caller = 0
   private readonly own = borrowPages(MESSAGE_SIZE)
   private counter = 0
+  /** What to do with the answers to names that are looked up at once, by the lower half of their unique. */
+  private readonly awaited = new Map<number, (size: number) => void>()
 
   /**
    * @param onMessage takes up a message in `wire.reply` that is not the awaited one
@@ -75,11 +91,8 @@ export class Daemon {
     for (;;) {
       const size = this.nextReply()
       if (size === 0) continue
-      if (size >= OUT_HEADER_SIZE && this.isAnswer(uniqueLow, uniqueHigh)) {
-        const error = outHeader.error.get(this.answer, 0)
-        if (error < 0) return error
-        return size < OUT_HEADER_SIZE || outHeader.len.get(this.answer, 0) !== size ? -EIO : size
-      } else this.onMessage(size)
+      if (size >= OUT_HEADER_SIZE && this.isAnswer(uniqueLow, uniqueHigh)) return this.result(size)
+      this.hear(size)
     }
   }
 
@@ -96,13 +109,51 @@ export class Daemon {
     this.tell('FORGET', low, high, forgetBody)
   }
 
-  /** LOOKUP. It counts as one lookup. Null if there is no such name; a negative errno for any other error. */
-  lookup(parentLow: number, parentHigh: number, name: Buffer): Found | null | number {
-    const size = this.ask('LOOKUP', parentLow, parentHigh, name, NUL)
+  /** LOOKUP. It counts as one lookup. @throws Ended */
+  lookup(parentLow: number, parentHigh: number, name: Buffer): Looked {
+    return this.looked(this.ask('LOOKUP', parentLow, parentHigh, name, NUL))
+  }
+
+  /** The same for many, under way at once. @throws Ended */
+  lookupAll(names: readonly Name[]): Looked[] {
+    const all: Looked[] = []
+    for (let next = 0; next < names.length || this.awaited.size > 0; ) {
+      const wanted = names[next]
+      if (wanted !== undefined && this.awaited.size < MOST_AT_ONCE) {
+        const index = next++
+        const { low, length } = this.write('LOOKUP', wanted.low, wanted.high, [wanted.name, NUL])
+        this.awaited.set(low, (size) => {
+          all[index] = this.looked(this.result(size))
+        })
+        this.sendAll(this.own.address, length)
+        continue
+      }
+      const size = this.nextReply()
+      if (size > 0) this.hear(size)
+    }
+    return all
+  }
+
+  /** Takes up a message that is not what is waited for at this place. */
+  private hear(size: number): void {
+    const low = outHeader.unique.low(this.answer, 0)
+    const take = size >= OUT_HEADER_SIZE && this.isAnswer(low, OWN) ? this.awaited.get(low) : undefined
+    if (take === undefined) return this.onMessage(size)
+    this.awaited.delete(low)
+    take(size)
+  }
+
+  /** Of an answer of `size` bytes: that, or the negative errno that it tells. */
+  private result(size: number): number {
+    const error = outHeader.error.get(this.answer, 0)
+    if (error < 0) return error
+    return outHeader.len.get(this.answer, 0) === size ? size : -EIO
+  }
+
+  private looked(size: number): Looked {
     if (size === -ENOENT) return null
     if (size < 0) return size
-    if (size < OUT_HEADER_SIZE + entry.$size) return -EIO
-    return this.entryAt(OUT_HEADER_SIZE)
+    return size < OUT_HEADER_SIZE + entry.$size ? -EIO : this.entryAt(OUT_HEADER_SIZE)
   }
 
   /** The struct fuse_entry_out of the last answer; null if it says that there is none. */
@@ -131,7 +182,7 @@ export class Daemon {
       this.pause(ends.daemon | ends.writable)
       // Its queue is full: it may wait for us to read its answers.
       const size = this.wire.readReply()
-      if (size > 0) this.onMessage(size)
+      if (size > 0) this.hear(size)
     }
   }
 

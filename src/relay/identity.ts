@@ -1,6 +1,7 @@
 // From a path that the kernel knows to a file of the new life, and whether that is still the same file. An application
 // that has a file open must never be given the bytes of another: where it can't be told, the file counts as gone.
-import type { Daemon, Found } from './daemon.js'
+import type { Ahead } from './ahead.js'
+import type { Daemon, Found, Looked } from './daemon.js'
 import { namesIn } from './directory.js'
 import type { DaemonId } from './known-names.js'
 import type { Translator } from './translator.js'
@@ -64,7 +65,7 @@ export function findFile(
     // The kernel drops a name also when it was looked up anew as another file; only then the file still has that name.
     if (known?.links === 0) return null
   }
-  const found = findNamed(daemon, names, id, known, evidence, isDeleted ? 'looks' : 'path')
+  const found = findNamed(translator, names, id, known, evidence, isDeleted ? 'looks' : 'path')
   // A removal that was sent again has been answered, and who waited for that may not have told the kernel's names yet.
   return found ?? (isDeleted ? null : findHidden(daemon, names, id, known))
 }
@@ -80,7 +81,7 @@ export function findCertain(
 ): Same | null {
   const names = isOfNoName(path) ? null : namesBelow(mountpoint, path)
   if (names === null || names.length === 0) return null
-  return findNamed(translator.daemon, names, id, known, evidence, 'number')
+  return findNamed(translator, names, id, known, evidence, 'number')
 }
 
 /**
@@ -93,14 +94,14 @@ type Proof = 'path' | 'number' | 'looks'
 
 /** What has these names, if it is the same file. */
 function findNamed(
-  daemon: Daemon,
+  { daemon, ahead }: Translator,
   names: readonly Buffer[],
   id: Id,
   known: Known | null,
   evidence: { matches: number },
   proof: Proof,
 ): Same | null {
-  const found = walk(daemon, names)
+  const found = walk(daemon, names, ahead)
   if (!found) return null
   const { at, above } = found
   const isByName = isNamedBy(at.ino, above.at(-1)?.ino ?? ROOT.ino, names.at(-1))
@@ -203,12 +204,19 @@ const FNV_PRIME = 0x100000001b3n
 const COUNTED_FROM = 1n << 63n
 const MOST_COUNTED = 1n << 40n
 
-/** Looks up names one in the other, from the root. All that it goes through counts a lookup, with `at` as the last. */
-function walk(daemon: Daemon, names: readonly Buffer[]): { at: Found; above: Found[] } | null {
+/**
+ * Looks up names one in the other, from the root. All that it goes through counts a lookup, with `at` as the last.
+ * @param by the daemon, or what it has said already
+ */
+function walk(
+  daemon: Daemon,
+  names: readonly Buffer[],
+  by: Daemon | Ahead = daemon,
+): { at: Found; above: Found[] } | null {
   let at: Found = ROOT
   const above: Found[] = []
   for (const name of names) {
-    const next = daemon.lookup(at.low, at.high, name)
+    const next: Looked = by.lookup(at.low, at.high, name)
     if (at !== ROOT) above.push(at)
     if (next === null || typeof next === 'number') {
       forgetAll(daemon, above)
@@ -226,7 +234,7 @@ export function forgetAll(daemon: Daemon, found: readonly DaemonId[]): void {
 }
 
 /** The names of a path below the mountpoint; null if it is not below it. */
-function namesBelow(mountpoint: Buffer, path: Buffer): Buffer[] | null {
+export function namesBelow(mountpoint: Buffer, path: Buffer): Buffer[] | null {
   const isRoot = mountpoint.length === 1
   const start = isRoot ? 0 : mountpoint.length
   if (!isRoot && !path.subarray(0, start).equals(mountpoint)) return null

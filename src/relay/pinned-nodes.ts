@@ -1,4 +1,5 @@
 // What has to be found before the first request is served: what applications hold on to, and what earlier lives have left.
+import { isOfNoName, namesBelow } from './identity.js'
 import type { Memory } from './memory.js'
 import { idOf, keyOf, type Query, queryFor } from './query.js'
 
@@ -11,6 +12,17 @@ export interface PinnedNode {
   readonly isOpen?: boolean
   /** As the process sees it; for where the resolver can't be had. */
   readonly path: string | null
+}
+
+/** The names below the mountpoint of those that have any, by kernel's id. */
+export function pinnedNames(pins: readonly PinnedNode[], mountpoint: Buffer): Map<string, readonly Buffer[]> {
+  const all = new Map<string, readonly Buffer[]>()
+  for (const { low, high, path } of pins) {
+    const bytes = Buffer.from(path ?? '')
+    const names = path === null || isRoot(low, high) || isOfNoName(bytes) ? null : namesBelow(mountpoint, bytes)
+    if (names !== null && names.length > 0) all.set(keyOf(low, high), names)
+  }
+  return all
 }
 
 /** By kernel's id. */

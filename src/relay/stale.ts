@@ -14,7 +14,7 @@ import type { DaemonId } from './known-names.js'
 import { Memory } from './memory.js'
 import { NamesUnderWay } from './names-under-way.js'
 import { carriesHandle, Parking } from './parking.js'
-import { type PinnedNode, pinnedQueries } from './pinned-nodes.js'
+import { type PinnedNode, pinnedNames, pinnedQueries } from './pinned-nodes.js'
 import { generationOf, keyOf, type Query, queryFor, uniqueOf } from './query.js'
 import type { ResolverLine } from './resolver-line.js'
 import type { Translator } from './translator.js'
@@ -57,12 +57,15 @@ export class Stale {
   /** True while it is still looked for what applications hold on to. */
   private isScanning = false
   private onPinned: (() => void) | undefined
+  /** Where the mount is for others than the resolver. */
+  private readonly outside: Buffer
 
   constructor(
     readonly line: ResolverLine,
     private mountpoint: Buffer,
     readonly memory = new Memory(),
   ) {
+    this.outside = mountpoint
     this.generations = new Generations(memory.generations)
     this.belongings = new Belongings(memory)
     this.awaited = new AwaitedNames(
@@ -120,6 +123,7 @@ export class Stale {
     for (const { generation } of pins) this.generations.learn(generation)
     for (const { low, high, isOpen } of pins) if (isOpen) this.translator?.keptOpen.opened(low, high)
     this.pins = pinnedQueries(pins, this.memory)
+    this.translator?.ahead.plan(pinnedNames(pins, this.outside))
     for (const key of this.again.keys()) {
       const pinned = this.pins.get(key)
       if (pinned) this.again.set(key, pinned)
@@ -305,6 +309,8 @@ export class Stale {
     const id = { ...query, hiddenAs: this.memory.hiddenAs.get(key) ?? query.low }
     const now = this.moves.present(path)
     this.compareRoot(translator.daemon)
+    if (this.parking.hasMove) translator.ahead.drop()
+    else translator.ahead.prepare(key)
     const found = this.isTentative
       ? findCertain(translator, this.mountpoint, path, id, known, this.memory.evidence)
       : findFile(translator, this.mountpoint, now, id, known, this.memory.evidence)
@@ -476,6 +482,7 @@ export class Stale {
   private pinned(): void {
     const done = this.onPinned
     this.onPinned = undefined
+    this.translator?.ahead.drop()
     if (this.translator && this.seesAll) {
       removeLeavings(this.translator.daemon, this.translator.nodes, this.memory.leavings)
       this.belongings.removeLeft(this.translator)

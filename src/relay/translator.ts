@@ -8,6 +8,7 @@ import { opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { allocate } from '../native/memory.js'
 import { openFlags } from '../native/open-flags.js'
+import { Ahead } from './ahead.js'
 import { Answers } from './answers.js'
 import { Daemon } from './daemon.js'
 import { isDots } from './directory.js'
@@ -84,6 +85,7 @@ export class Translator implements Late {
   readonly handles: Handles
   readonly pending = new Pending()
   readonly daemon: Daemon
+  readonly ahead: Ahead
   readonly reopening: Reopening
   readonly tally: Tally = { translated: 0, dropped: 0 }
   /** The process whose requests are served while all others are parked. */
@@ -113,6 +115,7 @@ export class Translator implements Late {
     this.keptOpen = new KeptOpen(stale.memory.leavings)
     this.handles = new Handles(life)
     this.daemon = new Daemon(wire, (length) => this.fromDaemon(length), surroundings.isStopped)
+    this.ahead = new Ahead(this.daemon)
     this.reopening = new Reopening(this)
     wire.late = this
   }
