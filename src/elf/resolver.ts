@@ -48,8 +48,9 @@ export const resolverQuestions = {
   /** Answers when the mount whose path is the argument has: statfs(2). */
   STATFS: 12,
   /**
-   * The argument is a uid and a gid, four bytes each: becomes that user and keeps its capabilities. A mount without
-   * `allow_other` denies everything to all others, root among them. Source: fs/fuse/dir.c, fuse_allow_current_process.
+   * The argument is a uid and a gid, four bytes each: becomes that user and keeps its capabilities, without an answer. A
+   * mount without `allow_other` denies everything to all others, root among them. Source: fs/fuse/dir.c,
+   * fuse_allow_current_process; capabilities(7), SECBIT_NO_SETUID_FIXUP.
    */
   BECOME: 13,
 } as const
@@ -106,12 +107,14 @@ export const resolver: Program = {
   variables: ['buffer', 'size', 'root', 'fd', 'cursor', 'op'],
   frameSize: 16,
   rows: [
-    ['call', 'prctl', PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0],
-    ['call', 'prctl', PR_SET_NAME, address('name'), 0, 0, 0],
+    ['call', 'prctl', PR_SET_NAME, address('name')],
     ['call', 'close_range', CHANNEL + 1, 0xffff_ffff, 0],
     ['call', 'mmap', 0, RESOLVER_MESSAGE_SIZE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0],
     ['move', 'buffer', 'result'],
     ['move', 'root', -1],
+    // The kernel forgets it with every change of user.
+    ['label', 'begin'],
+    ['call', 'prctl', PR_SET_PDEATHSIG, SIGKILL],
 
     ['label', 'next'],
     ['call', 'read', 0, 'buffer', RESOLVER_MESSAGE_SIZE],
@@ -283,15 +286,12 @@ export const resolver: Program = {
     ['goto', 'result'],
 
     ['label', 'become'],
-    ['call', 'prctl', PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0],
+    ['call', 'prctl', PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP],
     ['load', 'op', 4, at('cursor', 4)],
-    ['call', 'setresgid', 'op', 'op', 'op'],
+    ['call', 'setgid', 'op'],
     ['load', 'op', 4, at('cursor')],
-    ['call', 'setresuid', 'op', 'op', 'op'],
-    ['move', 'fd', 'result'],
-    // The kernel forgets it with every change of user.
-    ['call', 'prctl', PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0],
-    ['goto', 'answer'],
+    ['call', 'setuid', 'op'],
+    ['goto', 'begin'],
 
     ['label', 'notify'],
     ['add', 'size', -HEADER_SIZE],
