@@ -9,7 +9,7 @@ import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE, replyHeader } from '../fuse/message.js'
 import { opcodes } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
-import { allocate } from '../native/memory.js'
+import { allocate, type Block } from '../native/memory.js'
 import { borrowPages, returnPages } from '../native/pages.js'
 import type { Translator } from './translator.js'
 import { MOST_DATA } from './wire.js'
@@ -54,15 +54,8 @@ export class Pieces {
   takeWrite(low: number, high: number, length: number): boolean {
     if (length <= WRITE_DATA + MOST_DATA) return false
     const written = this.write(length)
-    const { pending, wire } = this.translator
-    const slot = pending.take(low, high)
-    const kernelHigh = pending.kernelHigh(slot, high)
-    if (written < 0) this.translator.refuse(low, kernelHigh, -written)
-    else {
-      const { view, address } = this.said
-      writeOut.size.set(view, OUT_HEADER_SIZE, written)
-      wire.answer(address, replyHeader(view, low, kernelHigh, 0, writeOut.$size))
-    }
+    writeOut.size.set(this.said.view, OUT_HEADER_SIZE, Math.max(0, written))
+    this.answer(low, high, this.said, written < 0 ? written : writeOut.$size)
     return true
   }
 
@@ -113,20 +106,25 @@ export class Pieces {
   }
 
   private read(low: number, high: number, request: Buffer): void {
-    const { wire, pending } = this.translator
     const size = request.readUInt32LE(IN_HEADER_SIZE + readIn.size.offset)
     const block = borrowPages(OUT_HEADER_SIZE + size)
     try {
       const got = this.gather(request, size, block.bytes.subarray(OUT_HEADER_SIZE))
-      const slot = pending.take(low, high)
-      if (slot < 0) return
-      this.answered(slot)
-      const kernelHigh = pending.kernelHigh(slot, high)
-      if (got < 0) this.translator.refuse(low, kernelHigh, -got)
-      else wire.answer(block.address, replyHeader(block.view, low, kernelHigh, 0, got))
+      this.answer(low, high, block, got)
     } finally {
       returnPages(block)
     }
+  }
+
+  /** Answers what is pending. `size` is how much of the block follows the header, or a negative errno. @throws Ended */
+  private answer(low: number, high: number, { view, address }: Block, size: number): void {
+    const { wire, pending } = this.translator
+    const slot = pending.take(low, high)
+    if (slot < 0) return
+    this.answered(slot)
+    const kernelHigh = pending.kernelHigh(slot, high)
+    if (size < 0) this.translator.refuse(low, kernelHigh, -size)
+    else wire.answer(address, replyHeader(view, low, kernelHigh, 0, size))
   }
 
   /** Reads piece by piece up to `size` or the end of the file. Returns the count, or a negative errno. */
