@@ -1,7 +1,7 @@
 // The decoy: the mount that a life makes in its own namespace, and by which the kernel gives it its FUSE_INIT.
 import { type ServedMount, servedAmong, serversAmong } from '../capture/find-mount.js'
 import { waitingRequests } from '../kernel/connection.js'
-import { isFuse, type Mount, readMounts } from '../kernel/mountinfo.js'
+import { isFuse, type Mount, ownerOf, readMounts } from '../kernel/mountinfo.js'
 import { pollEvents } from '../native/poll.js'
 import type { Pid } from '../native/types.js'
 import type { Watcher } from '../native/watch.js'
@@ -150,7 +150,8 @@ export type Abandoned = 'before' | 'meanwhile' | 'never' | 'unknown'
  * began takes the request, and lets go of the channel with that. `unknown` of a mount that is not for our user.
  */
 export async function isAbandoned(mount: Mount, namespace: Namespace, signal: AbortSignal): Promise<Abandoned> {
-  if (!isForUs(mount)) return 'unknown'
+  // Others are answered without the daemon. Source: fs/fuse/dir.c, fuse_allow_current_process.
+  if (ownerOf(mount) !== null) return 'unknown'
   const prober = startProber(namespace.reach(mount.mountpoint))
   const kill = () => prober.child.kill()
   signal.addEventListener('abort', kill)
@@ -163,7 +164,3 @@ export async function isAbandoned(mount: Mount, namespace: Namespace, signal: Ab
 
 /** What a connection that is aborted answers, and what it answers to those who waited: fs/fuse/dev.c. */
 const abandonedBy: Record<number, Abandoned> = { 107: 'before' /* ENOTCONN */, 103: 'meanwhile' /* ECONNABORTED */ }
-
-/** Others are answered without the daemon. Source: fs/fuse/dir.c, fuse_allow_current_process. */
-const isForUs = ({ superOptions }: Mount): boolean =>
-  superOptions.split(',').some((option) => option === 'allow_other' || option === `user_id=${process.geteuid?.()}`)
