@@ -24,5 +24,11 @@ export function returnPages(block: Block): void {
   spare.push(block)
 }
 
+/** What of a block lies behind `offset`. */
+export function partFrom({ bytes, address }: Block, offset: number): Block {
+  const part = bytes.subarray(offset)
+  return { bytes: part, view: new DataView(part.buffer, part.byteOffset, part.length), address: address + offset }
+}
+
 /** Of this thread. */
 const spare: Block[] = []

@@ -1,10 +1,11 @@
 // The relay's two ends, message by message: the kernel's channel and the socket that the daemon believes to be it. Nothing
 // here blocks except `next` and `wait`.
+import { OUT_HEADER_SIZE } from '../fuse/message.js'
 import { rawSyscall } from '../native/ffi.js'
 import { addStatusFlags } from '../native/files.js'
 import { allocate, type Block } from '../native/memory.js'
 import { openFlags } from '../native/open-flags.js'
-import { borrowPages, returnPages } from '../native/pages.js'
+import { borrowPages, partFrom, returnPages } from '../native/pages.js'
 import { pollEvents } from '../native/poll.js'
 import { Patience } from './patience.js'
 import { outcomes, Pump } from './pump.js'
@@ -25,6 +26,7 @@ export const MOST_DATA = 1 << 20
 export const MESSAGE_SIZE = MOST_DATA + (1 << 16)
 /** What fs.fuse.max_pages_limit can be raised to is 65,535 pages. */
 const LARGEST_REQUEST = 1 << 29
+const PAGE = 4096
 const POLLOUT = 4
 const SOL_SOCKET = 1
 const SO_SNDBUF = 7
@@ -60,14 +62,19 @@ export interface Late {
 export class Wire {
   /** What the kernel asks. */
   request: Block = borrowPages(MESSAGE_SIZE)
-  /** What the daemon answers. */
-  reply: Block = borrowPages(MESSAGE_SIZE)
+  /**
+   * What the daemon answers, data at the beginning of a page: so it lies in the socket and in the kernel's cache, and the
+   * processor copies many times slower to where it is a few bytes further into a page (AMD's `rep movsb` took 45 us instead
+   * of 3 for 128 kB).
+   */
+  readonly reply: Block
   /** How long the message is that `next` has brought. */
   length = 0
   /** True when there is something to be told to the relay's thread. */
   isTold = false
   /** Told what became of what `later` was given. */
   late: Late | null = null
+  private readonly replyPages = borrowPages(PAGE + MESSAGE_SIZE)
   private readonly pump: Pump
   private readonly answerPatience = new Patience()
   private readonly requestPatience = new Patience()
@@ -93,6 +100,7 @@ export class Wire {
   ) {
     for (const fd of [channel, daemon]) addStatusFlags(fd, openFlags.O_NONBLOCK)
     enlarge(daemon)
+    this.reply = partFrom(this.replyPages, PAGE - OUT_HEADER_SIZE)
     const pump = new Pump(code)
     pump.set('out', -1)
     pump.set('socket', daemon)
@@ -115,7 +123,7 @@ export class Wire {
   /** Ends its use: gives the memory of the messages back. */
   close(): void {
     returnPages(this.request)
-    returnPages(this.reply)
+    returnPages(this.replyPages)
   }
 
   /** Nothing comes from the resolver any more. */
