@@ -1,6 +1,7 @@
 // The pump: the relay's innermost loop, as a function in its own thread. Called from JavaScript, a system call costs three
 // times what it takes, and a message needs six of them; here they are made in one go, and looking a hundred times whether
-// there is a message costs less than sleeping once. It knows nothing of what it moves.
+// there is a message costs less than sleeping once. Whoever waits for the same processor, maybe the daemon with the very
+// message, goes first. It knows nothing of what it moves.
 //
 //   its argument is the address of a block of words, 8 bytes each: see `block`
 //   returns which of `outcomes` it is; `length` is then what the system call returned
@@ -91,6 +92,7 @@ export const pump: Program = {
     ['label', 'again'],
     ['add', 'rounds', -1],
     ['if', 'rounds', '<=', 0, 'sleep'],
+    ['call', 'sched_yield'],
     ['goto', 'look'],
 
     ['label', 'sleep'],

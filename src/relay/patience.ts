@@ -2,7 +2,7 @@
 // daemon takes, most of all where an idle processor is left to the hypervisor. But looking keeps a processor from whoever
 // else would run on it, maybe from the daemon itself. So it is tried, and goes on as long as it mostly pays.
 
-/** Each costs about half a microsecond. An idle processor takes 20 µs to wake, and a daemon 80 for 128 kB. */
+/** Each costs about a microsecond. An idle processor takes 20 µs to wake, and a daemon 80 for 128 kB. */
 const MOST_ROUNDS = 400
 /** What a look that was in vain costs, in looks that paid. */
 const PRICE = 4

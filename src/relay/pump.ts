@@ -67,7 +67,10 @@ export class Pump {
       this.set('rounds', Math.max(0, rounds))
       if (this.reads('socket', 'replyAddress', 'replySize')) return outcomes.reply
       if (this.reads('channel', 'requestAddress', 'requestSize')) return outcomes.request
-      if (--rounds > 0) continue
+      if (--rounds > 0) {
+        rawSyscall('sched_yield')
+        continue
+      }
       this.set('rounds', 0)
       const count = rawSyscall('ppoll', this.polled.address, POLLED_COUNT, 0, 0, 0)
       this.set('length', count)
