@@ -30,6 +30,6 @@ export interface Effort {
 }
 
 export const efforts = {
-  quick: { pairs: 2, slice_ms: 150, relay_pairs: 1, deaths: 3, channels: [1, 100], crashes: 3 },
+  quick: { pairs: 1, slice_ms: 50, relay_pairs: 1, deaths: 3, channels: [1, 100], crashes: 3 },
   full: { pairs: 20, slice_ms: 500, relay_pairs: 12, deaths: 40, channels: [1, 100, 1000], crashes: 20 },
 } as const satisfies Record<string, Effort>

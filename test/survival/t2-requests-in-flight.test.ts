@@ -10,7 +10,7 @@ import { grafted, mirrorfs, type Way } from '../fixtures/ways.js'
 const policies = ['resend', 'fail:EIO', 'hold'] as const
 type Policy = (typeof policies)[number]
 /** Requests that are held come again when the longest pause is over. */
-const HOLD_SEC = 3
+const HOLD_SEC = 2
 const optionsFor = (way: Way, policy: Policy) => [
   ...way.options,
   ...['--in-flight', policy],

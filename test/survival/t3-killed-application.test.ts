@@ -10,7 +10,7 @@ import { Managed } from '../fixtures/managed.js'
 import { type Place, placeFor } from '../fixtures/place.js'
 import { barredBy, grafted, mirrorfs, type Way } from '../fixtures/ways.js'
 
-const HOLD_SEC = 3
+const HOLD_SEC = 2
 /** Beyond the bound itself; the machine may be busy. */
 const GRACE_MS = 5000
 
