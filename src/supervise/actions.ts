@@ -60,9 +60,9 @@ export const actions = {
     if (pause && m.holdsBack) releaseHeldLater(m, pause.since)
   },
 
-  orphan(m, { exit = unknown }) {
+  orphan(m, { exit = unknown, dead }) {
     const now = performance.now()
-    const pid = m.leader?.pid ?? 0
+    const pid = m.leader?.pid ?? dead ?? 0
     forgetLife(m)
     if (m.mount && !m.isMounted()) return leaveAfterExit(m, 'unmounted')
     m.pause ??= { since: now, settled: 'none' }
@@ -149,8 +149,9 @@ export const actions = {
     m.life?.signal(SIGKILL)
   },
 
-  fail_start(m, { event, exit }) {
-    if (m.number > 1 && event === 'daemon_exited') return actions.orphan(m, { event, ...(exit && { exit }) })
+  fail_start(m, cause) {
+    const { event, exit } = cause
+    if (m.number > 1 && event === 'daemon_exited') return actions.orphan(m, cause)
     if (m.number > 1) return actions.give_up(m, { event })
     if (!m.mount) findStray(m)
     const command = m.options.argv[0] ?? ''

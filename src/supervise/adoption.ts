@@ -56,23 +56,24 @@ export function takeUp(record: MountRecord, folder: StateFolder, sink: EventSink
   m.startedAt = m.servingSince = performance.now()
   m.watchHolders()
   m.emit('adopted', { daemon_pid: server, holders: m.holders.pids(), previous_supervisor: record.supervisor.pid })
-  if (m.mount) goOnServing(m, server)
-  else goOnStarting(m, server)
+  const dead = (record.daemon?.pid as Pid | undefined) ?? null
+  if (m.mount) goOnServing(m, server, dead)
+  else goOnStarting(m, server, dead)
   return m
 }
 
-function goOnServing(m: ManagedMount, server: Pid | null): void {
+function goOnServing(m: ManagedMount, server: Pid | null, dead: Pid | null): void {
   m.state = 'serving'
-  if (server === null || !follow(m, server)) return m.dispatch('daemon_exited')
+  if (server === null || !follow(m, server)) return m.dispatch('daemon_exited', { dead })
   if (m.options.revive === 'inherit' && m.holders.channels().length === 0 && !capture(m)) return
   m.enter('serving')
   prepareNextLife(m)
   followClones(m)
 }
 
-function goOnStarting(m: ManagedMount, server: Pid | null): void {
+function goOnStarting(m: ManagedMount, server: Pid | null, dead: Pid | null): void {
   m.timers.arm('start_timeout', m.options.timeoutStartSec * 1000)
-  if (server === null || !follow(m, server)) return m.dispatch('daemon_exited')
+  if (server === null || !follow(m, server)) return m.dispatch('daemon_exited', { dead })
   lookForMount(m)
 }
 

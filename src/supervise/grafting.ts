@@ -173,7 +173,7 @@ export function rejoin(m: ManagedMount): void {
   m.emit('healed', {
     daemon_pid: m.leader?.pid ?? 0,
     heal_ms: tenths(performance.now() - graft.since),
-    stop_us: stopUs,
+    stop_us: Math.round(stopUs),
   })
   prepareNextLife(m)
 }

@@ -44,6 +44,8 @@ export interface Cause {
   readonly event: MachineEvent
   /** How the daemon ended. */
   readonly exit?: Exit
+  /** The daemon, where it had ended before it could be followed. */
+  readonly dead?: Pid | null
   /** The signal that asks us to stop. */
   readonly signal?: number
   /** The errno of the mount's answer. */

@@ -109,6 +109,8 @@ for (const step of Object.keys(steps) as Step[]) {
         await writer.do('writeSync', fd, 'after')
         t.equal(readFileSync(join(place.source, 'log'), 'utf8'), 'before,after', 'an open file goes on')
       }
+      if (outcome === 'serves' && step === 'serving' && heir !== managed && killed.includes('daemon'))
+        t.match(await heir.event('crashed'), { daemon_pid: record?.daemon?.pid }, 'and it is told who had died')
       if (outcome === 'serves') {
         await heir.stop()
         await nothingLeft(t, place)
