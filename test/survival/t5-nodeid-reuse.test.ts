@@ -13,6 +13,7 @@ const { O_RDONLY, O_DIRECT } = constants
 const MINE = 'the bytes of the file that was opened'
 const OTHER = 'the bytes of another file ...........'
 const FILES = 200
+const ESTALE = 116
 
 /** What happens to the file after it was opened and before the next life serves, through the mount or beneath it. */
 const rows: readonly {
@@ -92,6 +93,36 @@ for (const way of [mirrorfs, ...grafted('passthrough_ll')])
         { nlink: 1, size: 3 },
         'what happens by one name is seen by the other',
       )
+      await endsWell(t, managed, way.ends)
+    },
+  )
+
+// It has the nodeid in it, and nothing tells the kernel that a later life means another file by that.
+for (const way of grafted('bindfs', 'unionfs-fuse', 'sshfs'))
+  t.test(
+    `${way.name}, by ${way.revive}, behind the relay for good: a file handle reads its own bytes in each life, or none`,
+    { skip: way.skip },
+    async (t) => {
+      const place = placeFor(t)
+      const options = [...way.options, '--after-heal', 'relay']
+      const managed = await Managed.serving(place, { daemon: way.daemon(place), options })
+      const [application, other] = [new Application(place), new Application(place)]
+      const mine = join(place.mount, 'mine')
+      await application.do('writeFileSync', mine, MINE)
+      const handle = await application.do('handleOf', mine)
+      t.equal(await application.do('readByHandle', place.mount, handle), MINE)
+      for (let life = 2; life < 5; life++) {
+        const from = managed.log.events.length
+        await managed.crash()
+        t.match(await managed.event('relayed', { from }), { reason: 'asked' })
+        for (let i = 0; i < 10; i++) {
+          const name = `life ${life}, ${i}`
+          writeFileSync(join(place.source, name), OTHER)
+          t.equal(await other.do('readFileSync', join(place.mount, name), 'utf8'), OTHER)
+        }
+        const read = await application.do('readByHandle', place.mount, handle)
+        t.ok(read === MINE || read === -ESTALE, `life ${life}: it read ${read}`)
+      }
       await endsWell(t, managed, way.ends)
     },
   )
