@@ -64,6 +64,9 @@ export function findFile(
     if (hidden) return hidden
     // The kernel drops a name also when it was looked up anew as another file; only then the file still has that name.
     if (known?.links === 0) return null
+    // Or it has a name that ends so.
+    const named = findNamed(translator, namesBelow(mountpoint, path) ?? [], id, known, evidence, 'looks')
+    if (named) return named
   }
   const found = findNamed(translator, names, id, known, evidence, isDeleted ? 'looks' : 'path')
   // A removal that was sent again has been answered, and who waited for that may not have told the kernel's names yet.
@@ -79,7 +82,7 @@ export function findCertain(
   known: Known | null,
   evidence: { matches: number },
 ): Same | null {
-  const names = isOfNoName(path) ? null : namesBelow(mountpoint, path)
+  const names = namesBelow(mountpoint, path)
   if (names === null || names.length === 0) return null
   return findNamed(translator, names, id, known, evidence, 'number')
 }
@@ -110,7 +113,7 @@ function findNamed(
   return null
 }
 
-/** True of the path of a file that has no name any more, as far as the kernel knows. */
+/** True of the path of a file that has no name any more, as far as the kernel knows; or of one that is named as if. */
 export const isOfNoName = (path: Buffer): boolean => path.subarray(-DELETED.length).equals(DELETED)
 
 /** Removes the name that a daemon had given to an unlinked file while it was open. */
