@@ -7,6 +7,7 @@ import { allocate } from '../native/memory.js'
 import { atFlags } from '../native/open-flags.js'
 import { isSameFile } from '../native/process.js'
 import type { Pid, RemoteFd } from '../native/types.js'
+import { BoundSockets, withBound } from './bound-sockets.js'
 import { handlesOf, readFiles } from './looking.js'
 import { keyOf } from './query.js'
 
@@ -18,6 +19,7 @@ export type PinKind =
   | 'mmap'
   | 'bind'
   | 'watch'
+  | 'socket' // bound to it
   | 'mount' // mounted on one of its folders
   | 'overlay' // an overlay that shows one of its folders
   | 'loop' // a loop device's
@@ -75,6 +77,7 @@ export function* scanning(
   const sdev = sdevOf(device)
   mounts.seenBy(process.pid)
   const spaces = new Map<number, boolean>()
+  const sockets = new BoundSockets()
   for (const pid of pids) {
     spaces.set(pid, mounts.seenBy(pid))
     yield
@@ -93,6 +96,8 @@ export function* scanning(
     for (const name of names) {
       const link = linkOf(`${folder}/fd/${name}`)
       if (link === null) continue
+      if (link.startsWith('socket:'))
+        sockets.look(pid, Number(name), link, (bound) => addBound(pins, `${folder}/fd/${name}`, pid, bound, mounts.ids))
       const info = `${folder}/fdinfo/${name}`
       if (link === 'anon_inode:inotify' || link === 'anon_inode:[fanotify]') watches(pins, pid, info, sdev)
       if (link === 'anon_inode:[io_uring]' && mounts.isInRing(readOr(info))) pins.push(unknown(pid, link, 'ring'))
@@ -170,6 +175,7 @@ export function isStill(pin: Pin, device: string, looker: number): boolean {
   }
   const now: Pin[] = []
   if (kind === 'watch') watches(now, pid ?? 0, file, sdevOf(device))
+  else if (kind === 'socket') withBound(pid ?? 0, fdIn(file), (bound) => addBound(now, file, pid, bound))
   else add(now, file, kind, pid, path, kind === 'bind' ? atFlags.AT_SYMLINK_NOFOLLOW : undefined)
   return now.some(({ nodeLow, nodeHigh }) => nodeLow === pin.nodeLow && nodeHigh === pin.nodeHigh)
 }
@@ -201,8 +207,10 @@ export function openFilesAmong(pins: readonly Pin[]): Set<Pin> {
 
 function descriptorOf({ kind, pid, file }: Pin): { pid: Pid; fd: RemoteFd } | null {
   if (kind !== 'open' || pid === null || file === null) return null
-  return { pid: pid as Pid, fd: Number(file.slice(file.lastIndexOf('/') + 1)) as RemoteFd }
+  return { pid: pid as Pid, fd: fdIn(file) as RemoteFd }
 }
+
+const fdIn = (file: string): number => Number(file.slice(file.lastIndexOf('/') + 1))
 
 /** Files that are on their way through sockets: it can't be told which they are. */
 export function filesInFlight(): Pin[] {
@@ -215,6 +223,14 @@ export function filesInFlight(): Pin[] {
     }
   }
   return pins
+}
+
+/** A file that a socket is bound to, opened as a path. False if it is on another mount. */
+function addBound(pins: Pin[], file: string, pid: number | null, bound: string, ids?: ReadonlySet<number>): boolean {
+  const found: Pin[] = []
+  add(found, bound, 'socket', pid, linkOf(bound) ?? '', undefined, ids)
+  pins.push(...found.map((pin) => ({ ...pin, file })))
+  return found.length > 0
 }
 
 /** Where the mount is seen, in all mount namespaces. */
