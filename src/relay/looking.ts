@@ -20,6 +20,8 @@ const { argument, token } = resolverMessage
 /** Since the last answer. */
 const PATIENCE_MS = 100
 const HANDLE_SIZE = 20
+/** Source: fs/fuse/inode.c, fuse_encode_fh. */
+const FILEID_INO64_GEN = 0x81
 
 /**
  * The texts of these files, empty where what is looked for is not in it: most are long and of no interest, and as strings
@@ -35,7 +37,7 @@ export const readFiles = (socket: number, paths: readonly string[], lookedFor: s
 /** The nodeids of files of a FUSE mount, links followed. Null and undefined as for `readFiles`. */
 export const handlesOf = (socket: number, paths: readonly string[]): (NodeHandle | null | undefined)[] =>
   askAll(socket, resolverQuestions.HANDLE, paths, (bytes) =>
-    bytes.length < HANDLE_SIZE || bytes.readUInt32LE(0) < 12
+    bytes.length < HANDLE_SIZE || bytes.readUInt32LE(0) < 12 || bytes.readUInt32LE(4) !== FILEID_INO64_GEN
       ? null
       : { high: bytes.readUInt32LE(8), low: bytes.readUInt32LE(12), generation: bytes.readUInt32LE(16) },
   )

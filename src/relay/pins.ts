@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { connectionOf, isFuse, type Mount, parseMountinfo, unescapeOctal } from '../kernel/mountinfo.js'
 import { cstring, rawSyscall } from '../native/ffi.js'
 import { allocate } from '../native/memory.js'
-import { atFlags } from '../native/open-flags.js'
+import { atFlags, openFlags } from '../native/open-flags.js'
 import { isSameFile } from '../native/process.js'
 import type { Pid, RemoteFd } from '../native/types.js'
 import { BoundSockets, withBound } from './bound-sockets.js'
@@ -50,9 +50,9 @@ const mountId = Buffer.alloc(4)
 const text = allocate(ROOM)
 const linkPath = allocate(256)
 
-/** All that `scanning` finds, at once. */
+/** All that there is, at once. */
 export function pinsOf(device: string, excluded: ReadonlySet<number>, looker: number): Pin[] {
-  const scan = scanning(device, excluded, looker)
+  const scan = scanning(device, excluded, looker, true)
   for (;;) {
     const { done, value } = scan.next()
     if (done) return value
@@ -63,13 +63,17 @@ export function pinsOf(device: string, excluded: ReadonlySet<number>, looker: nu
  * Looks at one process after the other, each a step of some ten microseconds.
  * @param device of the mount, as `0:44`
  * @param looker the socket of the companion that looks at mappings; what it can't tell in time counts as unknown
+ * @param isThorough looks also for what is open by a mount that is none any more (umount2(2), MNT_DETACH): a look at each open
+ * file of the machine. What it finds, nobody else need wait for.
  */
 export function* scanning(
   device: string,
   excluded: ReadonlySet<number>,
   looker: number,
+  isThorough = false,
 ): Generator<undefined, Pin[], undefined> {
   const pins: Pin[] = []
+  const detached: Detached[] = []
   const pids = readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && !excluded.has(pid))
@@ -82,7 +86,7 @@ export function* scanning(
     spaces.set(pid, mounts.seenBy(pid))
     yield
   }
-  for (const bind of mounts.binds) add(pins, bind, 'bind', null, bind, atFlags.AT_SYMLINK_NOFOLLOW)
+  pins.push(...shown(looker, [...mounts.binds.values()]))
   pins.push(...mounts.above(), ...mounts.byKernel())
   for (const pid of pids) {
     const folder = `/proc/${pid}`
@@ -101,17 +105,20 @@ export function* scanning(
       const info = `${folder}/fdinfo/${name}`
       if (link === 'anon_inode:inotify' || link === 'anon_inode:[fanotify]') watches(pins, pid, info, sdev)
       if (link === 'anon_inode:[io_uring]' && mounts.isInRing(readOr(info))) pins.push(unknown(pid, link, 'ring'))
-      if (!link.startsWith('/') || !mounts.mayBeOn(link)) continue
-      const id = /^mnt_id:\s*(\d+)/m.exec(readOr(info))?.[1]
-      if (id !== undefined && mounts.ids.has(Number(id))) add(pins, `${folder}/fd/${name}`, 'open', pid, link)
+      if (!link.startsWith('/') || !(isThorough || mounts.mayBeOn(link))) continue
+      const id = Number(/^mnt_id:\s*(\d+)/m.exec(beginningOf(info))?.[1] ?? Number.NaN)
+      const file = `${folder}/fd/${name}`
+      if (mounts.ids.has(id)) add(pins, file, 'open', pid, link)
+      else if (isThorough && !mounts.others.has(id)) detached.push({ pid, path: link, file })
     }
     yield
     if (!sees) continue
     for (const kind of ['cwd', 'root'] as const) {
       const link = linkOf(`${folder}/${kind}`)
-      if (link?.startsWith('/') && mounts.mayBeOn(link)) add(pins, `${folder}/${kind}`, kind, pid, link, 0, mounts.ids)
+      if (link?.startsWith('/') && mounts.mayBeOn(link)) add(pins, `${folder}/${kind}`, kind, pid, link, mounts.ids)
     }
   }
+  pins.push(...stillOpen(looker, detached, device))
   const seeing = pids.filter((pid) => spaces.get(pid) === true)
   const hexDevice = hexOf(device)
   for (let i = 0; i < seeing.length; i += AT_ONCE) {
@@ -126,6 +133,50 @@ export function* scanning(
 
 /** Processes whose mappings are looked at in one step. */
 const AT_ONCE = 4
+
+/** An open file of a mount that is in no namespace. */
+interface Detached {
+  readonly pid: number
+  readonly path: string
+  readonly file: string
+}
+
+/** Those of them that are this mount's. The looker asks first, as an NFS server may have to be waited for. */
+function stillOpen(looker: number, detached: readonly Detached[], device: string): Pin[] {
+  const handles = handlesOf(
+    looker,
+    detached.map(({ file }) => file),
+  )
+  const pins: Pin[] = []
+  for (const [i, { pid, path, file }] of detached.entries())
+    if (handles[i] === undefined) pins.push(unknown(pid, path, 'open'))
+    else if (handles[i] !== null && deviceOf(file) === device) add(pins, file, 'open', pid, path)
+  return pins
+}
+
+const attributes = Buffer.alloc(256)
+/** Of an open file, without asking its file system for anything: stx_dev_major of statx(2) is at 136. Empty if it is closed. */
+function deviceOf(file: string): string {
+  if (rawSyscall('statx', AT_FDCWD, cstring(file), AT_STATX_DONT_SYNC, 0, attributes) < 0) return ''
+  return `${attributes.readUInt32LE(136)}:${attributes.readUInt32LE(140)}`
+}
+const AT_STATX_DONT_SYNC = 0x4000
+
+/** What bind mounts show. */
+function shown(looker: number, binds: readonly Bind[]): Pin[] {
+  const reachable = binds.flatMap(({ path, file }) => (file === null ? [] : [{ path, file }]))
+  const handles = handlesOf(
+    looker,
+    reachable.map(({ file }) => file),
+  )
+  const known = reachable.flatMap(({ path, file }, i): Pin[] => {
+    const found = handles[i]
+    if (!found) return [unknown(null, path, 'bind')]
+    const { low: nodeLow, high: nodeHigh, generation } = found
+    return [{ ...unknown(null, path, 'bind'), nodeLow, nodeHigh, generation, file }]
+  })
+  return [...known, ...binds.flatMap(({ path, file }) => (file === null ? [unknown(null, path, 'bind')] : []))]
+}
 
 /** A line of /proc/PID/maps: the range, permissions, the offset, the device, the inode, the path. */
 const MAPPING = /^(\S+) \S+ \S+ (\S+) (\d+) *(.*)$/
@@ -169,14 +220,14 @@ export function isStill(pin: Pin, device: string, looker: number): boolean {
   const { file, kind, pid, path } = pin
   if (file === null) return false
   if (kind === 'loop' || kind === 'swap') return namedIn(file).includes(path)
-  if (kind === 'mmap') {
+  if (kind === 'mmap' || kind === 'bind') {
     const [found] = handlesOf(looker, [file])
     return found?.low === pin.nodeLow && found.high === pin.nodeHigh
   }
   const now: Pin[] = []
   if (kind === 'watch') watches(now, pid ?? 0, file, sdevOf(device))
   else if (kind === 'socket') withBound(pid ?? 0, fdIn(file), (bound) => addBound(now, file, pid, bound))
-  else add(now, file, kind, pid, path, kind === 'bind' ? atFlags.AT_SYMLINK_NOFOLLOW : undefined)
+  else add(now, file, kind, pid, path)
   return now.some(({ nodeLow, nodeHigh }) => nodeLow === pin.nodeLow && nodeHigh === pin.nodeHigh)
 }
 
@@ -228,34 +279,38 @@ export function filesInFlight(): Pin[] {
 /** A file that a socket is bound to, opened as a path. False if it is on another mount. */
 function addBound(pins: Pin[], file: string, pid: number | null, bound: string, ids?: ReadonlySet<number>): boolean {
   const found: Pin[] = []
-  add(found, bound, 'socket', pid, linkOf(bound) ?? '', undefined, ids)
+  add(found, bound, 'socket', pid, linkOf(bound) ?? '', ids)
   pins.push(...found.map((pin) => ({ ...pin, file })))
   return found.length > 0
+}
+
+/** A bind mount of a part of the mount. */
+interface Bind {
+  /** As its namespace has it. */
+  readonly path: string
+  /** How it is reached from ours; null if not, or by asking a daemon. */
+  readonly file: string | null
 }
 
 /** Where the mount is seen, in all mount namespaces. */
 class Mounts {
   readonly ids = new Set<number>()
-  readonly binds: string[] = []
+  /** By the folder that they show: the same in many namespaces counts once. */
+  readonly binds = new Map<string, Bind>()
+  /** All other mounts. */
+  readonly others = new Set<number>()
   private readonly points = new Set<string>()
-  /** Other mounts of the namespaces that see it. */
-  private readonly others: Mount[] = []
+  /** Those of the namespaces that see it. */
+  private readonly beside: Mount[] = []
   private readonly spaces = new Map<string, boolean>()
 
-  constructor(private readonly device: string) {
-    const all = parseMountinfo(readOr('/proc/self/mountinfo'))
-    const fuse = all.filter(({ type }) => isFuse(type))
-    // A path that leads through a FUSE mount is not touched: who walks it asks a daemon.
-    const through = (path: string): boolean => fuse.some(({ mountpoint }) => path.startsWith(`${mountpoint}/`))
-    for (const each of fuse)
-      if (each.device === device && each.root !== '/' && !through(each.mountpoint)) this.binds.push(each.mountpoint)
-  }
+  constructor(private readonly device: string) {}
 
   /** What is mounted on one of its folders, and the overlays that show some: they hold files, and no process shows which. */
   above(): Pin[] {
     const pins: Pin[] = []
     const seen = new Set<string>()
-    for (const { parentId, mountpoint, type, superOptions } of this.others) {
+    for (const { parentId, mountpoint, type, superOptions } of this.beside) {
       const kind = this.ids.has(parentId) ? 'mount' : type === 'overlay' && this.shows(superOptions) ? 'overlay' : null
       if (kind === null || seen.has(mountpoint)) continue
       seen.add(mountpoint)
@@ -295,26 +350,46 @@ class Mounts {
     if (known !== undefined) return known
     const table = readOr(`/proc/${pid}/mountinfo`)
     const isSeen = table.includes(` ${this.device} `)
-    for (const mount of isSeen ? parseMountinfo(table) : []) {
+    for (const [id] of table.matchAll(/^\d+/gm)) this.others.add(Number(id))
+    const all = isSeen ? parseMountinfo(table) : []
+    for (const mount of all) {
       if (mount.device !== this.device) {
-        this.others.push(mount)
+        this.beside.push(mount)
         continue
       }
       this.ids.add(mount.mountId)
       this.points.add(mount.mountpoint)
+      if (mount.root !== '/') this.addBind(pid, mount, all)
     }
     this.spaces.set(space, isSeen)
     return isSeen
   }
 
+  /** @param all mounts of the namespace of that process */
+  private addBind(pid: number, { mountId, root, mountpoint }: Mount, all: readonly Mount[]): void {
+    const key = root.endsWith(REMOVED) ? `${root} ${mountId}` : root
+    if (this.binds.get(key)?.file) return
+    // Who walks a path that leads through a FUSE mount asks a daemon.
+    const isBarred = all.some(
+      (other) =>
+        (isFuse(other.type) && other.mountpoint !== mountpoint && isWithin(mountpoint, other.mountpoint)) ||
+        (other.parentId === mountId && other.mountpoint === mountpoint),
+    )
+    this.binds.set(key, { path: mountpoint, file: isBarred ? null : `/proc/${pid}/root${mountpoint}` })
+  }
+
   /** False if a link cannot lead onto the mount; what has been unmounted lazily shows a path of its own. */
   mayBeOn(link: string): boolean {
-    for (const point of this.points)
-      if (link.startsWith(point) && (link.length === point.length || link[point.length] === '/' || point === '/'))
-        return true
+    for (const point of this.points) if (isWithin(link, point)) return true
     return false
   }
 }
+
+/** The end of the folder that a mount shows when that has been removed. */
+const REMOVED = '//deleted'
+
+const isWithin = (path: string, folder: string): boolean =>
+  path.startsWith(folder) && (path.length === folder.length || path[folder.length] === '/' || folder === '/')
 
 function add(
   pins: Pin[],
@@ -322,12 +397,11 @@ function add(
   kind: Pin['kind'],
   pid: number | null,
   path: string,
-  flags: number = atFlags.AT_SYMLINK_FOLLOW,
   ids?: ReadonlySet<number>,
 ): void {
   handle.writeUInt32LE(HANDLE_SIZE, 0)
-  const follow = flags === 0 ? atFlags.AT_SYMLINK_FOLLOW : flags === atFlags.AT_SYMLINK_NOFOLLOW ? 0 : flags
-  if (rawSyscall('name_to_handle_at', AT_FDCWD, cstring(file), handle, mountId, follow) < 0) return
+  const { AT_SYMLINK_FOLLOW } = atFlags
+  if (rawSyscall('name_to_handle_at', AT_FDCWD, cstring(file), handle, mountId, AT_SYMLINK_FOLLOW) < 0) return
   if (ids && !ids.has(mountId.readInt32LE())) return
   if (handle.readUInt32LE(0) < 12) return
   pins.push({
@@ -380,6 +454,15 @@ function linkOf(path: string): string | null {
   linkPath.bytes[linkPath.bytes.write(path, 'latin1')] = 0
   const size = rawSyscall('readlinkat', AT_FDCWD, linkPath.address, text.address, ROOM)
   return size < 0 ? null : text.bytes.toString('utf8', 0, size)
+}
+/** The first lines of a file of procfs, for which readOr takes three times as long. */
+function beginningOf(path: string): string {
+  linkPath.bytes[linkPath.bytes.write(path, 'latin1')] = 0
+  const fd = rawSyscall('openat', AT_FDCWD, linkPath.address, openFlags.O_CLOEXEC, 0)
+  if (fd < 0) return ''
+  const size = rawSyscall('read', fd, text.address, ROOM)
+  rawSyscall('close', fd)
+  return size < 0 ? '' : text.bytes.toString('latin1', 0, size)
 }
 /** The paths in a file that has one in each line; procfs writes more behind it, sysfs a path as it is. */
 const namedIn = (file: string): string[] =>

@@ -14,7 +14,7 @@ const CLIENT = `require('net').connect(process.argv[1]).pipe(process.stdout)`
 /** Libfuse's entry_timeout: then the name is looked up anew. */
 const NAMES_LAST_MS = 1000
 
-for (const way of grafted('bindfs', 'passthrough_ll', 'gocryptfs'))
+for (const way of grafted('bindfs', 'passthrough_ll'))
   t.test(`${way.name}: who listens in a folder of the mount is found after crashes`, { skip: way.skip }, async (t) => {
     const place = placeFor(t)
     const managed = await Managed.serving(place, { daemon: way.daemon(place), options: way.options })
