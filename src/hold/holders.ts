@@ -294,6 +294,13 @@ export class Holders {
     }
   }
 
+  /** True if it is the open file of a channel that is held. Where the kernel has no kcmp it may be. */
+  isHeld(pid: Pid, fd: RemoteFd): boolean {
+    return this.seats.some(({ holder, fds }) =>
+      [...fds.values()].some((own) => isSameFile(holder.pid, own, pid, fd, true)),
+    )
+  }
+
   private channelNumber(index: number): HeldChannel {
     while (this.held.length <= index) this.held.push({ id: this.nextId++ })
     return this.held[index] as HeldChannel

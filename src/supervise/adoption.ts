@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs'
 import { serversAmong } from '../capture/find-mount.js'
 import { findHolders } from '../hold/holder.js'
 import { type HolderRecord, Holders, type HoldersOptions } from '../hold/holders.js'
-import { familyOf, isAlive, type ProcessIdentity, startedAt } from '../kernel/process.js'
+import { familyOf, fuseFdsOf, isAlive, type ProcessIdentity, startedAt } from '../kernel/process.js'
 import { closeFd } from '../native/descriptor.js'
 import { pidfdIfAlive } from '../native/pidfd.js'
 import type { Pid } from '../native/types.js'
@@ -113,5 +113,8 @@ function findServer(m: ManagedMount, record: MountRecord): Pid | null {
     .filter((name) => /^\d+$/.test(name))
     .map((name) => Number(name) as Pid)
     .filter((pid) => pid !== process.pid && !helpers.has(pid))
-  return serversAmong(others, connection)[0] ?? null
+  const servers = serversAmong(others, connection)
+  if (m.holders.living().length === 0) return servers[0] ?? null
+  // Whoever has kept the channel of a mount that is gone shows its number still, which may be this mount's by now.
+  return servers.find((pid) => fuseFdsOf(pid).some(({ fd }) => m.holders.isHeld(pid, fd))) ?? null
 }
