@@ -1,6 +1,7 @@
 // What procfs says of the descriptors that are to get another file, and of all that refers to their present one besides:
 // epoll sets keep the file they were given, and so do io_uring's registered files.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
+import { linkOf, readOr } from '../kernel/procfs.js'
 import { type EpollEntry, epollEntries } from '../native/epoll.js'
 import { failedWith } from '../native/error.js'
 import { sameOpenFile } from '../native/process.js'
@@ -23,7 +24,7 @@ export interface Watch extends EpollEntry {
 
 /** @throws GraftError `ended`, `no-channel` if the descriptor is closed */
 export function describe(pid: Pid, fd: RemoteFd): Descriptor {
-  const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(infoOf(pid, fd) ?? '')?.[1] ?? '', 8)
+  const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(infoOf(pid, fd))?.[1] ?? '', 8)
   if (Number.isNaN(flags)) {
     namesIn(pid)
     throw new GraftError('no-channel', pid, `fd ${fd}`)
@@ -40,7 +41,7 @@ export function epollSetsOf(pid: Pid, linkTexts: ReadonlySet<string>): RemoteFd[
   const sets: RemoteFd[] = []
   for (const [fd, link] of linksOf(pid)) {
     if (link === 'anon_inode:[eventpoll]') sets.push(fd)
-    if (link === 'anon_inode:[io_uring]' && registers(infoOf(pid, fd) ?? '', linkTexts))
+    if (link === 'anon_inode:[io_uring]' && registers(infoOf(pid, fd), linkTexts))
       throw new GraftError('io-uring', pid, `fd ${fd}`)
   }
   return sets
@@ -49,7 +50,7 @@ export function epollSetsOf(pid: Pid, linkTexts: ReadonlySet<string>): RemoteFd[
 /** The entries of these descriptors in the sets. */
 export const watchesIn = (pid: Pid, sets: readonly RemoteFd[], fds: ReadonlySet<number>): Watch[] =>
   sets.flatMap((set) =>
-    epollEntries(infoOf(pid, set) ?? '').flatMap((entry) => (fds.has(entry.fd) ? [{ set, ...entry }] : [])),
+    epollEntries(infoOf(pid, set)).flatMap((entry) => (fds.has(entry.fd) ? [{ set, ...entry }] : [])),
   )
 
 /** Rows like `    0: /dev/fuse` below `UserFiles:`. Source: io_uring/fdinfo.c. */
@@ -73,7 +74,7 @@ export function fdsCalled(pid: Pid, text: string): RemoteFd[] {
 }
 
 /** As /proc/PID/fd shows it, `/dev/fuse`. */
-export const linkTextOf = (pid: Pid, fd: RemoteFd): string => linkText(`/proc/${pid}/fd/${fd}`)
+export const linkTextOf = (pid: Pid, fd: RemoteFd): string => linkOf(`/proc/${pid}/fd/${fd}`) ?? ''
 
 function isSame(pid: Pid, fd: RemoteFd, file: Fd): boolean {
   try {
@@ -87,7 +88,7 @@ function isSame(pid: Pid, fd: RemoteFd, file: Fd): boolean {
 }
 
 function* linksOf(pid: Pid): Generator<[RemoteFd, string]> {
-  for (const name of namesIn(pid)) yield [Number(name) as RemoteFd, linkText(`/proc/${pid}/fd/${name}`)]
+  for (const name of namesIn(pid)) yield [Number(name) as RemoteFd, linkOf(`/proc/${pid}/fd/${name}`) ?? '']
 }
 
 /** Its descriptors. A process that is ending has closed them all before it is a zombie. */
@@ -102,18 +103,4 @@ function namesIn(pid: Pid): string[] {
   throw new GraftError('ended', pid)
 }
 
-function linkText(path: string): string {
-  try {
-    return readlinkSync(path)
-  } catch {
-    return ''
-  }
-}
-
-function infoOf(pid: Pid, fd: RemoteFd): string | null {
-  try {
-    return readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')
-  } catch {
-    return null
-  }
-}
+const infoOf = (pid: Pid, fd: RemoteFd): string => readOr(`/proc/${pid}/fdinfo/${fd}`) ?? ''

@@ -1,10 +1,11 @@
 // Processes as procfs shows them. Nothing here follows a link of another process, which could lead onto a mount.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { release } from 'node:os'
 import { arch } from '../native/arch.js'
 import { failedWith } from '../native/error.js'
 import { numberOf } from '../native/syscall-numbers.js'
 import type { Pid, RemoteFd } from '../native/types.js'
+import { linkOf, namesIn, readOr } from './procfs.js'
 
 /**
  * When a process was started, in clock ticks since boot, as text: with its pid it names a process for good.
@@ -87,7 +88,7 @@ export const mayServe = (fuse: FuseFd, connection: number): boolean =>
 export function fuseFdsOf(pid: Pid): FuseFd[] {
   const found: FuseFd[] = []
   for (const name of namesIn(`/proc/${pid}/fd`)) {
-    if (!/\/fuse$/.test(linkText(`/proc/${pid}/fd/${name}`))) continue
+    if (!/\/fuse$/.test(linkOf(`/proc/${pid}/fd/${name}`) ?? '')) continue
     const info = readOr(`/proc/${pid}/fdinfo/${name}`)
     // A descriptor of a regular file that happens to be named so lies on another file system than the device.
     if (info === null) continue
@@ -123,25 +124,3 @@ export const readFromBy = (pid: Pid): RemoteFd[] =>
   })
 
 const reading = new Set((['read', 'readv', 'splice', 'recvmsg'] as const).map((name) => `${numberOf(name, arch)}`))
-
-const readOr = (path: string): string | null => {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return null
-  }
-}
-const namesIn = (path: string): string[] => {
-  try {
-    return readdirSync(path)
-  } catch {
-    return []
-  }
-}
-const linkText = (path: string): string => {
-  try {
-    return readlinkSync(path)
-  } catch {
-    return ''
-  }
-}

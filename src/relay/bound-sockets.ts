@@ -1,6 +1,6 @@
 // Unix sockets that are bound to a name: the socket holds the file, and neither its process nor its descriptor shows which.
 // The kernel opens it for whoever has the socket as well. Source: unix(7), proc_net(5); net/unix/af_unix.c, unix_open_file.
-import { readFileSync, readlinkSync } from 'node:fs'
+import { linkOf, readOr } from '../kernel/procfs.js'
 import { closeFd } from '../native/descriptor.js'
 import { rawSyscall } from '../native/ffi.js'
 import type { Fd } from '../native/types.js'
@@ -21,10 +21,10 @@ export class BoundSockets {
 
   /**
    * @param link of the descriptor, as `socket:[123]`
-   * @param isWanted is told, for a moment, where the file is that it is bound to; false if it is of no interest, nor is
+   * @param isWanted is given, for a moment, the file that it is bound to; false if it is of no interest, nor is
    * what else is bound to that name: all that a listener has accepted is
    */
-  look(pid: number, fd: number, link: string, isWanted: (file: string) => boolean): void {
+  look(pid: number, fd: number, link: string, isWanted: (file: Fd) => boolean): void {
     this.turnTo(pid)
     const name = this.names.get(/\d+/.exec(link)?.[0] ?? '')
     if (name === undefined || this.others.has(name)) return
@@ -35,24 +35,19 @@ export class BoundSockets {
     if (pid === this.pid) return
     this.pid = pid
     this.others.clear()
-    try {
-      const space = readlinkSync(`/proc/${pid}/ns/net`)
-      this.names = this.spaces.get(space) ?? boundNames(pid)
-      this.spaces.set(space, this.names)
-    } catch {
-      // It has ended.
-      this.names = new Map()
-    }
+    const space = linkOf(`/proc/${pid}/ns/net`) ?? ''
+    this.names = this.spaces.get(space) ?? boundNames(pid)
+    this.spaces.set(space, this.names)
   }
 }
 
 function boundNames(pid: number): Map<string, string> {
-  const table = readFileSync(`/proc/${pid}/net/unix`, 'latin1')
+  const table = readOr(`/proc/${pid}/net/unix`) ?? ''
   return new Map([...table.matchAll(BOUND)].map(([, inode = '', name = '']) => [inode, name]))
 }
 
 /** What `use` says of the file that a process's socket is bound to; false if it is bound to none, or that is not for us to see. */
-export function withBound(pid: number, fd: number, use: (file: string) => boolean): boolean {
+export function withBound(pid: number, fd: number, use: (file: Fd) => boolean): boolean {
   const pidfd = rawSyscall('pidfd_open', pid, 0)
   if (pidfd < 0) return false
   const socket = rawSyscall('pidfd_getfd', pidfd, fd, 0)
@@ -62,7 +57,7 @@ export function withBound(pid: number, fd: number, use: (file: string) => boolea
   closeFd(socket as Fd)
   if (file < 0) return false
   try {
-    return use(`/proc/self/fd/${file}`)
+    return use(file as Fd)
   } finally {
     closeFd(file as Fd)
   }

@@ -7,7 +7,8 @@
 // for a while, although nothing is cached any more: whoever still holds one would have to be within a call for all that time
 // and ask for nothing.
 import type { RelayCounts } from './index.js'
-import { filesInFlight, type Pin } from './pins.js'
+import type { Pin } from './pin.js'
+import { filesInFlight } from './pins.js'
 import type { Step } from './protocol.js'
 
 /** Why a mount stays behind its relay for now. */

@@ -11,12 +11,13 @@ import { syscall } from '../native/syscall.js'
 import type { Fd } from '../native/types.js'
 import { Companion } from './companion.js'
 import { heal, type Kept, obstaclesAmong, type Patient } from './heal.js'
-import { isStill, type Pin, pinsOf } from './pins.js'
+import type { Pin } from './pin.js'
+import { isStill, pinsOf } from './pins.js'
 import { type Command, type Message, SHARED_SIZE, type Step, shared, type WorkerData } from './protocol.js'
 import { enlarge } from './wire.js'
 
 export type { Kept } from './heal.js'
-export type { Pin } from './pins.js'
+export type { Pin } from './pin.js'
 
 export interface RelayOptions {
   /** The kernel's side. */

@@ -1,54 +1,22 @@
 // Who holds on to files of a mount, and which nodeids those are: read from procfs and by file handles, none of which asks
 // the daemon for anything. Source: proc_pid_fdinfo(5), proc_pid_map_files(5), inotify(7), name_to_handle_at(2).
-import { readdirSync, readFileSync } from 'node:fs'
-import { connectionOf, isFuse, type Mount, parseMountinfo, unescapeOctal } from '../kernel/mountinfo.js'
+import { readdirSync } from 'node:fs'
+import { connectionOf, unescapeOctal } from '../kernel/mountinfo.js'
+import { beginningOf, linkOf, namesIn, readOr } from '../kernel/procfs.js'
 import { cstring, rawSyscall } from '../native/ffi.js'
-import { allocate } from '../native/memory.js'
-import { atFlags, openFlags } from '../native/open-flags.js'
+import { atFlags } from '../native/open-flags.js'
 import { isSameFile } from '../native/process.js'
-import type { Pid, RemoteFd } from '../native/types.js'
+import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { BoundSockets, withBound } from './bound-sockets.js'
 import { handlesOf, readFiles } from './looking.js'
+import { type Bind, Mounts, namedIn } from './mounts.js'
+import { commandOf, type Pin, type PinKind, unknown } from './pin.js'
 import { keyOf } from './query.js'
-
-/** By what something holds on to a file. Of the last it can't be told which nodeids they use. */
-export type PinKind =
-  | 'open'
-  | 'cwd'
-  | 'root'
-  | 'mmap'
-  | 'bind'
-  | 'watch'
-  | 'socket' // bound to it
-  | 'mount' // mounted on one of its folders
-  | 'overlay' // an overlay that shows one of its folders
-  | 'loop' // a loop device's
-  | 'swap'
-  | 'ring' // registered with an io_uring
-  | 'flight' // on its way through a socket, of this mount or another
-
-export interface Pin {
-  /** null: the kernel. */
-  readonly pid: number | null
-  /** The process's name. */
-  readonly command: string
-  readonly path: string
-  readonly kind: PinKind
-  /** 0 if it can't be told. */
-  readonly nodeLow: number
-  readonly nodeHigh: number
-  readonly generation: number
-  /** Where procfs shows it; null where it has to be looked for. */
-  readonly file: string | null
-}
 
 const AT_FDCWD = -100
 const HANDLE_SIZE = 128
-const ROOM = 4096
 const handle = Buffer.alloc(8 + HANDLE_SIZE)
 const mountId = Buffer.alloc(4)
-const text = allocate(ROOM)
-const linkPath = allocate(256)
 
 /** All that there is, at once. */
 export function pinsOf(device: string, excluded: ReadonlySet<number>, looker: number): Pin[] {
@@ -101,10 +69,10 @@ export function* scanning(
       const link = linkOf(`${folder}/fd/${name}`)
       if (link === null) continue
       if (link.startsWith('socket:'))
-        sockets.look(pid, Number(name), link, (bound) => addBound(pins, `${folder}/fd/${name}`, pid, bound, mounts.ids))
+        sockets.look(pid, Number(name), link, (bound) => addBound(pins, `${folder}/fd/${name}`, pid, bound, device))
       const info = `${folder}/fdinfo/${name}`
       if (link === 'anon_inode:inotify' || link === 'anon_inode:[fanotify]') watches(pins, pid, info, sdev)
-      if (link === 'anon_inode:[io_uring]' && mounts.isInRing(readOr(info))) pins.push(unknown(pid, link, 'ring'))
+      if (link === 'anon_inode:[io_uring]' && mounts.isInRing(readOr(info) ?? '')) pins.push(unknown(pid, link, 'ring'))
       if (!link.startsWith('/') || !(isThorough || mounts.mayBeOn(link))) continue
       const id = Number(/^mnt_id:\s*(\d+)/m.exec(beginningOf(info))?.[1] ?? Number.NaN)
       const file = `${folder}/fd/${name}`
@@ -119,7 +87,7 @@ export function* scanning(
     }
   }
   pins.push(...stillOpen(looker, detached, device))
-  const seeing = pids.filter((pid) => spaces.get(pid) === true)
+  const seeing = pids.filter((pid) => (isThorough ? spaces.has(pid) : spaces.get(pid)))
   const hexDevice = hexOf(device)
   for (let i = 0; i < seeing.length; i += AT_ONCE) {
     const found = mapped(looker, seeing.slice(i, i + AT_ONCE), hexDevice)
@@ -150,14 +118,14 @@ function stillOpen(looker: number, detached: readonly Detached[], device: string
   const pins: Pin[] = []
   for (const [i, { pid, path, file }] of detached.entries())
     if (handles[i] === undefined) pins.push(unknown(pid, path, 'open'))
-    else if (handles[i] !== null && deviceOf(file) === device) add(pins, file, 'open', pid, path)
+    else if (handles[i] !== null && deviceOf(AT_FDCWD, file, 0) === device) add(pins, file, 'open', pid, path)
   return pins
 }
 
 const attributes = Buffer.alloc(256)
-/** Of an open file, without asking its file system for anything: stx_dev_major of statx(2) is at 136. Empty if it is closed. */
-function deviceOf(file: string): string {
-  if (rawSyscall('statx', AT_FDCWD, cstring(file), AT_STATX_DONT_SYNC, 0, attributes) < 0) return ''
+/** Of a file, without asking its file system for anything: stx_dev_major of statx(2) is at 136. Empty if it is not there. */
+function deviceOf(at: number, name: string, flags: number): string {
+  if (rawSyscall('statx', at, cstring(name), AT_STATX_DONT_SYNC | flags, 0, attributes) < 0) return ''
   return `${attributes.readUInt32LE(136)}:${attributes.readUInt32LE(140)}`
 }
 const AT_STATX_DONT_SYNC = 0x4000
@@ -226,7 +194,7 @@ export function isStill(pin: Pin, device: string, looker: number): boolean {
   }
   const now: Pin[] = []
   if (kind === 'watch') watches(now, pid ?? 0, file, sdevOf(device))
-  else if (kind === 'socket') withBound(pid ?? 0, fdIn(file), (bound) => addBound(now, file, pid, bound))
+  else if (kind === 'socket') withBound(pid ?? 0, fdIn(file), (bound) => addBound(now, file, pid, bound, device))
   else add(now, file, kind, pid, path)
   return now.some(({ nodeLow, nodeHigh }) => nodeLow === pin.nodeLow && nodeHigh === pin.nodeHigh)
 }
@@ -270,131 +238,26 @@ export function filesInFlight(): Pin[] {
     if (!(pid > 0)) continue
     for (const name of namesIn(`/proc/${pid}/fd`)) {
       if (!linkOf(`/proc/${pid}/fd/${name}`)?.startsWith('socket:')) continue
-      if (/^scm_fds:\s*[1-9]/m.test(readOr(`/proc/${pid}/fdinfo/${name}`))) pins.push(unknown(pid, '', 'flight'))
+      if (/^scm_fds:\s*[1-9]/m.test(readOr(`/proc/${pid}/fdinfo/${name}`) ?? '')) pins.push(unknown(pid, '', 'flight'))
     }
   }
   return pins
 }
 
-/** A file that a socket is bound to, opened as a path. False if it is on another mount. */
-function addBound(pins: Pin[], file: string, pid: number | null, bound: string, ids?: ReadonlySet<number>): boolean {
+/** The file that a socket is bound to. False if it is on another file system. */
+function addBound(pins: Pin[], file: string, pid: number | null, bound: Fd, device: string): boolean {
+  if (deviceOf(bound, '', atFlags.AT_EMPTY_PATH) !== device) return false
   const found: Pin[] = []
-  add(found, bound, 'socket', pid, linkOf(bound) ?? '', ids)
+  const path = `/proc/self/fd/${bound}`
+  add(found, path, 'socket', pid, linkOf(path) ?? '')
   pins.push(...found.map((pin) => ({ ...pin, file })))
-  return found.length > 0
+  return true
 }
-
-/** A bind mount of a part of the mount. */
-interface Bind {
-  /** As its namespace has it. */
-  readonly path: string
-  /** How it is reached from ours; null if not, or by asking a daemon. */
-  readonly file: string | null
-}
-
-/** Where the mount is seen, in all mount namespaces. */
-class Mounts {
-  readonly ids = new Set<number>()
-  /** By the folder that they show: the same in many namespaces counts once. */
-  readonly binds = new Map<string, Bind>()
-  /** All other mounts. */
-  readonly others = new Set<number>()
-  private readonly points = new Set<string>()
-  /** Those of the namespaces that see it. */
-  private readonly beside: Mount[] = []
-  private readonly spaces = new Map<string, boolean>()
-
-  constructor(private readonly device: string) {}
-
-  /** What is mounted on one of its folders, and the overlays that show some: they hold files, and no process shows which. */
-  above(): Pin[] {
-    const pins: Pin[] = []
-    const seen = new Set<string>()
-    for (const { parentId, mountpoint, type, superOptions } of this.beside) {
-      const kind = this.ids.has(parentId) ? 'mount' : type === 'overlay' && this.shows(superOptions) ? 'overlay' : null
-      if (kind === null || seen.has(mountpoint)) continue
-      seen.add(mountpoint)
-      pins.push(unknown(null, mountpoint, kind))
-    }
-    return pins
-  }
-
-  /** Files that the kernel itself uses: loop devices and swap. */
-  byKernel(): Pin[] {
-    const loops = namesIn('/sys/block')
-      .filter((name) => name.startsWith('loop'))
-      .map((name) => `/sys/block/${name}/loop/backing_file`)
-    const on = (kind: PinKind, file: string, paths: readonly string[]): Pin[] =>
-      paths.filter((path) => path !== '' && this.mayBeOn(path)).map((path) => ({ ...unknown(null, path, kind), file }))
-    return [...loops.flatMap((file) => on('loop', file, namedIn(file))), ...on('swap', SWAPS, namedIn(SWAPS))]
-  }
-
-  /** True if one of the files registered with an io_uring is on it. */
-  isInRing(info: string): boolean {
-    return info.split('\n').some((line) => this.mayBeOn(/^\s*\d+: (\/.*)$/.exec(line)?.[1] ?? ''))
-  }
-
-  /** True if a layer of an overlay lies below a mountpoint; the options escape what separates them. */
-  private shows(options: string): boolean {
-    return unescapeOctal(options)
-      .split(',')
-      .flatMap((option) => /^(?:lowerdir\+?|upperdir|workdir|datadir\+)=(.*)$/.exec(option)?.[1]?.split(':') ?? [])
-      .some((layer) => this.mayBeOn(layer))
-  }
-
-  /** True if a process sees the mount. */
-  seenBy(pid: number): boolean {
-    const space = linkOf(`/proc/${pid}/ns/mnt`)
-    if (space === null) return false
-    const known = this.spaces.get(space)
-    if (known !== undefined) return known
-    const table = readOr(`/proc/${pid}/mountinfo`)
-    const isSeen = table.includes(` ${this.device} `)
-    for (const [id] of table.matchAll(/^\d+/gm)) this.others.add(Number(id))
-    const all = isSeen ? parseMountinfo(table) : []
-    for (const mount of all) {
-      if (mount.device !== this.device) {
-        this.beside.push(mount)
-        continue
-      }
-      this.ids.add(mount.mountId)
-      this.points.add(mount.mountpoint)
-      if (mount.root !== '/') this.addBind(pid, mount, all)
-    }
-    this.spaces.set(space, isSeen)
-    return isSeen
-  }
-
-  /** @param all mounts of the namespace of that process */
-  private addBind(pid: number, { mountId, root, mountpoint }: Mount, all: readonly Mount[]): void {
-    const key = root.endsWith(REMOVED) ? `${root} ${mountId}` : root
-    if (this.binds.get(key)?.file) return
-    // Who walks a path that leads through a FUSE mount asks a daemon.
-    const isBarred = all.some(
-      (other) =>
-        (isFuse(other.type) && other.mountpoint !== mountpoint && isWithin(mountpoint, other.mountpoint)) ||
-        (other.parentId === mountId && other.mountpoint === mountpoint),
-    )
-    this.binds.set(key, { path: mountpoint, file: isBarred ? null : `/proc/${pid}/root${mountpoint}` })
-  }
-
-  /** False if a link cannot lead onto the mount; what has been unmounted lazily shows a path of its own. */
-  mayBeOn(link: string): boolean {
-    for (const point of this.points) if (isWithin(link, point)) return true
-    return false
-  }
-}
-
-/** The end of the folder that a mount shows when that has been removed. */
-const REMOVED = '//deleted'
-
-const isWithin = (path: string, folder: string): boolean =>
-  path.startsWith(folder) && (path.length === folder.length || path[folder.length] === '/' || folder === '/')
 
 function add(
   pins: Pin[],
   file: string,
-  kind: Pin['kind'],
+  kind: PinKind,
   pid: number | null,
   path: string,
   ids?: ReadonlySet<number>,
@@ -406,7 +269,7 @@ function add(
   if (handle.readUInt32LE(0) < 12) return
   pins.push({
     pid,
-    command: pid === null ? '' : readOr(`/proc/${pid}/comm`).trim(),
+    command: commandOf(pid),
     path,
     kind,
     nodeHigh: handle.readUInt32LE(8),
@@ -417,13 +280,13 @@ function add(
 }
 
 function watches(pins: Pin[], pid: number, file: string, sdev: string): void {
-  for (const line of readOr(file).split('\n')) {
+  for (const line of (readOr(file) ?? '').split('\n')) {
     const hex = line.includes(sdev) ? /fhandle-type:8[12] f_handle:([0-9a-f]{24})/.exec(line)?.[1] : undefined
     if (hex === undefined) continue
     const bytes = Buffer.from(hex, 'hex')
     pins.push({
       pid,
-      command: readOr(`/proc/${pid}/comm`).trim(),
+      command: commandOf(pid),
       path: '',
       kind: 'watch',
       nodeHigh: bytes.readUInt32LE(0),
@@ -432,11 +295,6 @@ function watches(pins: Pin[], pid: number, file: string, sdev: string): void {
       file,
     })
   }
-}
-
-function unknown(pid: number | null, path: string, kind: PinKind): Pin {
-  const command = pid === null ? '' : readOr(`/proc/${pid}/comm`).trim()
-  return { pid, command, path, kind, nodeLow: 0, nodeHigh: 0, generation: 0, file: null }
 }
 
 /** The device as inotify's fdinfo has it. */
@@ -448,39 +306,3 @@ const hexOf = (device: string): string =>
     .split(':')
     .map((part) => Number(part).toString(16).padStart(2, '0'))
     .join(':')
-
-/** Where a link of procfs leads, or null; without an exception for each process that has ended, and without garbage. */
-function linkOf(path: string): string | null {
-  linkPath.bytes[linkPath.bytes.write(path, 'latin1')] = 0
-  const size = rawSyscall('readlinkat', AT_FDCWD, linkPath.address, text.address, ROOM)
-  return size < 0 ? null : text.bytes.toString('utf8', 0, size)
-}
-/** The first lines of a file of procfs, for which readOr takes three times as long. */
-function beginningOf(path: string): string {
-  linkPath.bytes[linkPath.bytes.write(path, 'latin1')] = 0
-  const fd = rawSyscall('openat', AT_FDCWD, linkPath.address, openFlags.O_CLOEXEC, 0)
-  if (fd < 0) return ''
-  const size = rawSyscall('read', fd, text.address, ROOM)
-  rawSyscall('close', fd)
-  return size < 0 ? '' : text.bytes.toString('latin1', 0, size)
-}
-/** The paths in a file that has one in each line; procfs writes more behind it, sysfs a path as it is. */
-const namedIn = (file: string): string[] =>
-  readOr(file)
-    .split('\n')
-    .map((line) => (file === SWAPS ? unescapeOctal(line.split(/\s/)[0] ?? '') : line))
-const SWAPS = '/proc/swaps'
-const readOr = (path: string): string => {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}
-const namesIn = (path: string): string[] => {
-  try {
-    return readdirSync(path)
-  } catch {
-    return []
-  }
-}

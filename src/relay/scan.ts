@@ -1,7 +1,8 @@
 // The look for what applications hold on to, step by step: so that messages are served in between, however many processes the
 // machine has.
 import { availableParallelism } from 'node:os'
-import { type Pin, scanning } from './pins.js'
+import type { Pin } from './pin.js'
+import { scanning } from './pins.js'
 
 /** With two processors, a scan beside the start of the daemon makes that longer by what it takes itself. */
 export const HAS_ROOM = availableParallelism() > 2

@@ -7,6 +7,7 @@ import { pidfdOpen } from '../../src/native/pidfd.js'
 import { pollEvents, pollOnce } from '../../src/native/poll.js'
 import { exitOf } from '../../src/native/process.js'
 import type { Pid } from '../../src/native/types.js'
+import { until } from '../fixtures/deadline.js'
 
 const self = process.pid as Pid
 
@@ -63,6 +64,8 @@ t.test('a family is a process and all below it, parents first', async (t) => {
   await once(child.stdout, 'data')
   const [shell, sleeper] = familyOf(child.pid as Pid)
   t.equal(shell, child.pid)
+  // It says so before the other has become what it is to be.
+  await until(() => argvOf(sleeper as Pid)[0] === 'sleep', 'the sleeper')
   t.strictSame(argvOf(sleeper as Pid), ['sleep', '60'])
   t.ok(childrenOf('self').includes(child.pid as Pid))
 })

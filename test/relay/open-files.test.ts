@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { openFilesAmong, type Pin, type PinKind } from '../../src/relay/pins.js'
+import type { Pin, PinKind } from '../../src/relay/pin.js'
+import { openFilesAmong } from '../../src/relay/pins.js'
 
 const pin = (kind: PinKind, pid: number, fd: number): Pin => ({
   ...{ pid, command: '', path: '', kind, nodeLow: 5, nodeHigh: 0, generation: 0 },
