@@ -10,7 +10,7 @@ export interface PinnedNode {
   readonly generation: number
   /** Somebody has it open, and does not only stand in it or watch it. */
   readonly isOpen?: boolean
-  /** As the process sees it; for where the resolver can't be had. */
+  /** For where the resolver can't be had; null if it has none in our mount namespace. */
   readonly path: string | null
 }
 

@@ -5,7 +5,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import { Memory } from './memory.js'
-import { openFilesAmong, pinsOf } from './pins.js'
+import { hasOurPath, openFilesAmong, pinsOf } from './pins.js'
 import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
 import { ResolverLine } from './resolver-line.js'
@@ -146,7 +146,7 @@ class Serving {
         high: pin.nodeHigh,
         generation: pin.generation,
         isOpen: open.has(pin),
-        path: pin.path === '' ? null : pin.path,
+        path: hasOurPath(pin) ? pin.path : null,
       })),
     )
   }
