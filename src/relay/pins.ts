@@ -77,16 +77,18 @@ export function* scanning(
       const id = Number(/^mnt_id:\s*(\d+)/m.exec(beginningOf(info))?.[1] ?? Number.NaN)
       const file = `${folder}/fd/${name}`
       if (mounts.ids.has(id)) add(pins, file, 'open', pid, link)
-      else if (isThorough && !mounts.others.has(id)) detached.push({ pid, path: link, file })
+      else if (isThorough && !mounts.others.has(id)) detached.push({ pid, path: link, kind: 'open', file })
     }
     yield
-    if (!sees) continue
+    if (!sees && !isThorough) continue
     for (const kind of ['cwd', 'root'] as const) {
-      const link = linkOf(`${folder}/${kind}`)
-      if (link?.startsWith('/') && mounts.mayBeOn(link)) add(pins, `${folder}/${kind}`, kind, pid, link, mounts.ids)
+      const file = `${folder}/${kind}`
+      const link = linkOf(file)
+      if (!link?.startsWith('/')) continue
+      if (sees && mounts.mayBeOn(link)) add(pins, file, kind, pid, link, mounts.ids)
+      else if (isThorough) detached.push({ pid, path: link, kind, file })
     }
   }
-  pins.push(...stillOpen(looker, detached, device))
   const seeing = pids.filter((pid) => (isThorough ? spaces.has(pid) : spaces.get(pid)))
   const hexDevice = hexOf(device)
   for (let i = 0; i < seeing.length; i += AT_ONCE) {
@@ -96,29 +98,31 @@ export function* scanning(
     if (found.some(({ nodeLow, nodeHigh }) => nodeLow === 0 && nodeHigh === 0)) break
     yield
   }
+  pins.push(...stillHeld(looker, detached, device))
   return pins
 }
 
 /** Processes whose mappings are looked at in one step. */
 const AT_ONCE = 4
 
-/** An open file of a mount that is in no namespace. */
+/** A file of a mount that is in no namespace, or maybe so. */
 interface Detached {
   readonly pid: number
   readonly path: string
+  readonly kind: 'open' | 'cwd' | 'root'
   readonly file: string
 }
 
 /** Those of them that are this mount's. The looker asks first, as an NFS server may have to be waited for. */
-function stillOpen(looker: number, detached: readonly Detached[], device: string): Pin[] {
+function stillHeld(looker: number, detached: readonly Detached[], device: string): Pin[] {
   const handles = handlesOf(
     looker,
     detached.map(({ file }) => file),
   )
   const pins: Pin[] = []
-  for (const [i, { pid, path, file }] of detached.entries())
-    if (handles[i] === undefined) pins.push(unknown(pid, path, 'open'))
-    else if (handles[i] !== null && deviceOf(AT_FDCWD, file, 0) === device) add(pins, file, 'open', pid, path)
+  for (const [i, { pid, path, kind, file }] of detached.entries())
+    if (handles[i] === undefined) pins.push(unknown(pid, path, kind))
+    else if (handles[i] !== null && deviceOf(AT_FDCWD, file, 0) === device) add(pins, file, kind, pid, path)
   return pins
 }
 
