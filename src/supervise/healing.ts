@@ -115,7 +115,11 @@ class Looks {
     if (this.credit <= 0 && !this.isWorthIt(isFresh)) return LOOK_MS
     const kept = await relay.heal(isFresh ? this.kept : null)
     this.spend(active)
-    if (!this.isCurrent()) return 0
+    if (!this.isCurrent()) {
+      // It was asked to stop or unmounted meanwhile: only a relay that reads sees the channel end, and tells the daemon.
+      if (kept === null && m.graft === graft) await relay.resume().then(() => relay.letGo())
+      return 0
+    }
     if (kept === null) {
       m.dispatch('healed')
       return LOOK_MS

@@ -2,6 +2,7 @@
 // their channel that their mount is gone. The mount goes, and the daemon ends by itself.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pass } from 'node:timers/promises'
 import t from 'tap'
 import { nothingLeft } from '../fixtures/after-all.js'
 import { Application } from '../fixtures/application.js'
@@ -12,6 +13,10 @@ import { cannotGraft, type StockDaemon, type StockName, stockDaemons } from '../
 
 /** libfuse leaves its loop at the signal; go-fuse reads until ENODEV. */
 const names = ['bindfs', 'passthrough_ll', 'gocryptfs', 'rclone-mount2-off'] as const satisfies readonly StockName[]
+
+/** How long a heal takes, and in which steps of it it is stopped. */
+const HEAL_MS = 100
+const STEP_MS = 10
 
 /** Nobody is killed in time for the test. */
 const patient = ['--timeout-stop-sec', '600']
@@ -41,6 +46,26 @@ for (const name of names)
         await nothingLeft(t, place)
       },
     )
+
+t.test(
+  'gocryptfs, about to be given the channel itself, ends when it is asked to',
+  { skip: cannotGraft('gocryptfs'), timeout: 120_000 },
+  async (t) => {
+    const { ends = 0, ...daemon }: StockDaemon = stockDaemons.gocryptfs
+    for (let after = 0; after < HEAL_MS; after += STEP_MS) {
+      const place = placeFor(t)
+      const managed = await Managed.serving(place, {
+        daemon: daemon.command(place),
+        options: [...unlimited, ...patient, '--revive', 'graft'],
+      })
+      await managed.crash()
+      await pass(after)
+      const { code } = await managed.stop()
+      t.ok(code === ends || code === 0, `after ${after} ms it ends by itself (${code})`)
+      await nothingLeft(t, place)
+    }
+  },
+)
 
 t.test(
   'a mount that is in use is gone from the mount table at once, and served until nobody uses it any more',
