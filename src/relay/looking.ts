@@ -21,7 +21,7 @@ const { argument, token } = resolverMessage
 const PATIENCE_MS = 100
 const HANDLE_SIZE = 20
 /** Source: fs/fuse/inode.c, fuse_encode_fh. */
-const FILEID_INO64_GEN = 0x81
+export const FILEID_INO64_GEN = 0x81
 
 /**
  * The texts of these files, empty where what is looked for is not in it: most are long and of no interest, and as strings

@@ -5,12 +5,11 @@ import { rawSyscall } from '../native/ffi.js'
 import { borrowPages, returnPages } from '../native/pages.js'
 import { attributesFrom } from './cached-attributes.js'
 import type { Known } from './identity.js'
-import type { NodeHandle } from './looking.js'
+import { FILEID_INO64_GEN, type NodeHandle } from './looking.js'
 import { keyOf } from './query.js'
 
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
-const FILEID_INO64_GEN = 0x81
 const HANDLE_BYTES = 12
 /** So many answers fit the socket's queue for certain. */
 const MOST_UNANSWERED = 16
