@@ -237,7 +237,8 @@ const fdIn = (file: string): number => Number(file.slice(file.lastIndexOf('/') +
 
 /** True if its path means the same in our mount namespace. */
 export const hasOurPath = ({ pid, path }: Pin): boolean =>
-  pid !== null && path !== '' && linkOf(`/proc/${pid}/ns/mnt`) === linkOf('/proc/self/ns/mnt')
+  pid !== null && path !== '' && linkOf(`/proc/${pid}/ns/mnt`) === ourNamespace
+const ourNamespace = linkOf('/proc/self/ns/mnt')
 
 /** Files that are on their way through sockets: it can't be told which they are. */
 export function filesInFlight(): Pin[] {
