@@ -136,18 +136,31 @@ const AT_STATX_DONT_SYNC = 0x4000
 
 /** What bind mounts show. */
 function shown(looker: number, binds: readonly Bind[]): Pin[] {
-  const reachable = binds.flatMap(({ path, file }) => (file === null ? [] : [{ path, file }]))
+  const reachable = binds.flatMap(({ path, file }) => (file === null ? [] : [{ pid: null, path, file }]))
+  const known = askedFor(looker, 'bind', reachable)
+  return [
+    ...known.map((pin, i) => pin ?? unknown(null, reachable[i]?.path ?? '', 'bind')),
+    ...binds.flatMap(({ path, file }) => (file === null ? [unknown(null, path, 'bind')] : [])),
+  ]
+}
+
+/** What the looker says of files: null of one that is gone or on no FUSE mount. */
+function askedFor(
+  looker: number,
+  kind: PinKind,
+  files: readonly { readonly pid: number | null; readonly path: string; readonly file: string }[],
+): (Pin | null)[] {
   const handles = handlesOf(
     looker,
-    reachable.map(({ file }) => file),
+    files.map(({ file }) => file),
   )
-  const known = reachable.flatMap(({ path, file }, i): Pin[] => {
+  return files.map(({ pid, path, file }, i) => {
     const found = handles[i]
-    if (!found) return [unknown(null, path, 'bind')]
+    if (found === null) return null
+    if (found === undefined) return unknown(pid, path, kind)
     const { low: nodeLow, high: nodeHigh, generation } = found
-    return [{ ...unknown(null, path, 'bind'), nodeLow, nodeHigh, generation, file }]
+    return { ...unknown(pid, path, kind), nodeLow, nodeHigh, generation, file }
   })
-  return [...known, ...binds.flatMap(({ path, file }) => (file === null ? [unknown(null, path, 'bind')] : []))]
 }
 
 /** A line of /proc/PID/maps: the range, permissions, the offset, the device, the inode, the path. */
@@ -174,17 +187,7 @@ function mapped(looker: number, pids: readonly number[], hexDevice: string): Pin
       files.push({ pid, file, path: unescapeOctal(Buffer.from(path, 'latin1').toString()) })
     }
   }
-  const handles = handlesOf(
-    looker,
-    files.map(({ file }) => file),
-  )
-  return files.flatMap(({ pid, file, path }, i) => {
-    const found = handles[i]
-    if (found === null) return []
-    if (found === undefined) return [unknown(pid, path, 'mmap')]
-    const { low: nodeLow, high: nodeHigh, generation } = found
-    return [{ ...unknown(pid, path, 'mmap'), nodeLow, nodeHigh, generation, file }]
-  })
+  return askedFor(looker, 'mmap', files).filter((pin) => pin !== null)
 }
 
 /** True if what a scan has found is certainly there still; some microseconds. */
