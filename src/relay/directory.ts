@@ -14,16 +14,13 @@ const ENOSYS = 38
 const openBody = Buffer.alloc(8)
 openBody.writeUInt32LE(openFlags.O_DIRECTORY)
 
-/** The names in a folder, as bytes. Null if it can't be read. */
-export function namesIn(daemon: Daemon, low: number, high: number): Buffer[] | null {
+/** The names in a folder, as bytes, or the first ones. Null if it can't be read. */
+export function namesIn(daemon: Daemon, low: number, high: number, most = Number.POSITIVE_INFINITY): Buffer[] | null {
   const opened = daemon.ask('OPENDIR', low, high, openBody)
   if (opened < 0 && opened !== -ENOSYS) return null
   const fh = opened < 0 ? 0n : daemon.answer.getBigUint64(OUT_HEADER_SIZE, true)
   const names: Buffer[] = []
-  const end = walk(daemon, low, high, fh, (_, name) => {
-    names.push(name)
-    return false
-  })
+  const end = walk(daemon, low, high, fh, (_, name) => names.push(name) >= most)
   if (opened >= 0) {
     const release = Buffer.alloc(layout('fuse_release_in').$size)
     release.writeBigUInt64LE(fh)

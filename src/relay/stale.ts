@@ -283,7 +283,9 @@ export class Stale {
     if (query.tried === query.generations.length && this.line.isOpen) {
       // What is pinned tells which generations there are; the first life's are not known yet.
       if (this.isScanning) return this.askAgain(key, query)
-      this.generations.addTo(query, this.translator?.daemon)
+      const { daemon } = this.translator ?? {}
+      if (!this.generations.addTo(query) && daemon)
+        return this.generations.look(daemon, this.line, () => this.ask(key, query))
     }
     const generation = query.generations[query.tried++]
     if (generation === undefined || !this.line.isOpen) return this.fail(key, query)

@@ -1,6 +1,6 @@
 // The relay's rules without a kernel and without a daemon: what goes in at one end and what comes out at the other.
 import t from 'tap'
-import { resolverMessage } from '../../src/elf/resolver.js'
+import { resolverMessage, resolverQuestions } from '../../src/elf/resolver.js'
 import { opcodes } from '../../src/fuse/opcodes.js'
 import { closeFd } from '../../src/native/descriptor.js'
 import { openFlags } from '../../src/native/open-flags.js'
@@ -14,6 +14,7 @@ const EPERM = 1
 const ENOENT = 2
 const EINTR = 4
 const EIO = 5
+const EAGAIN = 11
 const EEXIST = 17
 const ENOSYS = 38
 const ESTALE = 116
@@ -80,38 +81,51 @@ t.test('a nodeid that nobody can tell is stale', async (t) => {
 })
 
 t.test('a nodeid is asked for with each generation that this mount’s were seen to have', async (t) => {
-  for (const isSeen of [true, false]) {
+  for (const [isGiven, isCached] of [
+    [true, true],
+    [true, false],
+    [false, true],
+    [false, false],
+  ]) {
     const [line, resolver] = socketpair('seqpacket')
     t.teardown(() => [line, resolver].forEach(closeFd))
     const scene = new Scene(t, line)
     scene.stale.line.isOpen = true
-    if (isSeen) {
+    if (isGiven) {
       scene.ask('LOOKUP', 2n, 1n, name('f'))
       scene.say(2n, 0, entry(5n, { generation: 3n }))
-    } else {
-      // OPENDIR, two READDIRs, RELEASEDIR, LOOKUP: of what there is, one is looked up.
-      scene.willSay(0, words(0x99n, 0n))
-      scene.willSay(0, Buffer.concat([words(1n, 1n), halves(1, 8), Buffer.from('f\0\0\0\0\0\0\0')]))
-      scene.willSay(0)
-      scene.willSay(0)
+    }
+    // OPENDIR, two READDIRs, RELEASEDIR, LOOKUP: what there is, and what this life calls the first of it.
+    scene.willSay(0, words(0x99n, 0n))
+    scene.willSay(0, Buffer.concat([words(1n, 1n), halves(1, 8), Buffer.from('f\0\0\0\0\0\0\0')]))
+    scene.willSay(0)
+    scene.willSay(0)
+    if (!isGiven) {
       scene.willSay(0, entry(5n, { generation: 3n }))
       scene.willForget()
     }
     scene.ask('GETATTR', 4n, 99n, halves(0, 0, 0, 0))
     scene.stale.askDelayed()
     const tried: number[] = []
+    let children = 0
     for (let asked = receiveNow(resolver); asked; asked = receiveNow(resolver)) {
-      tried.push(asked.bytes.readUInt32LE(resolverMessage.argument + 16))
-      const answer = asked.bytes.subarray(0, resolverMessage.argument)
-      answer.writeInt32LE(-ESTALE, resolverMessage.result)
+      const isChild = asked.bytes.readUInt32LE(resolverMessage.op) === resolverQuestions.CHILD
+      const answer = asked.bytes.subarray(0, resolverMessage.statx)
+      const generation = resolverMessage.argument + 16
+      if (isChild) children++
+      else tried.push(answer.readUInt32LE(generation))
+      answer.writeInt32LE(isChild ? (isCached ? 0 : -EAGAIN) : -ESTALE, resolverMessage.result)
+      if (isChild) answer.writeUInt32LE(7, generation)
       sendMessage(resolver, answer)
       scene.stale.line.receive()
     }
-    t.same(tried.slice(0, 2), isSeen ? [3, 0] : [0, 3])
-    const all = Array.from({ length: 64 }, (_, i) => i)
+    t.equal(children, 1, 'the kernel is asked once what it has cached of the root')
+    const known = isGiven ? [3, 0, ...(isCached ? [7] : [])] : [0, ...(isCached ? [7] : []), 3]
+    t.same(tried.slice(0, known.length), known)
+    const counted = Array.from({ length: isCached ? 4096 : 64 }, (_, i) => i)
     t.same(
       tried.toSorted((a, b) => a - b),
-      all,
+      counted,
       'and then with what a daemon may have counted to',
     )
     t.equal(scene.stale.hasReady, true, 'and is gone if it is none of them')
