@@ -1,9 +1,10 @@
 // The oracle on a mount under `keepmount run`: first without kills, then the daemon is killed at seeded moments. What the
 // daemon did without kills is its own, and no finding.
+import { EventEmitter, once } from 'node:events'
 import { setTimeout as pass } from 'node:timers/promises'
 import { Crashes } from '../../src/oracle/crashes.js'
 import type { Cut } from '../../src/oracle/cuts.js'
-import { type Left, type OracleOptions, oracle, sortOf, type Verdict } from '../../src/oracle/index.js'
+import { type Left, type OracleOptions, oracle, type Progress, sortOf, type Verdict } from '../../src/oracle/index.js'
 import { Random } from '../../src/oracle/random.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
 import type { Place } from '../fixtures/place.js'
@@ -50,7 +51,11 @@ export async function underKills(place: Place, options: UnderKills): Promise<Kil
   const random = new Random(seed, 'kills')
   const crashes = new Crashes()
   const over = new AbortController()
+  // What a kill did to the oracle's own work before that, it could not judge.
+  const prepared = new EventEmitter()
+  const isPrepared = once(prepared, 'calibrated')
   const killing = (async () => {
+    await isPrepared
     while (pauses.length < kills) {
       await pass(random.next() * calm)
       const from = managed.log.events.length
@@ -67,6 +72,7 @@ export async function underKills(place: Place, options: UnderKills): Promise<Kil
     ...common,
     operations: Number.POSITIVE_INFINITY,
     signal: over.signal,
+    onProgress: ({ phase }: Progress) => void prepared.emit(phase),
     left: [...baseline.left, ...lost],
     known: new Set(baseline.findings.map(sortOf)),
     crashes,
