@@ -78,8 +78,11 @@ export class NamesUnderWay {
   await(key: string, file: NodeHandle, statx: Buffer, waiter: Waiter): void {
     const each: UnderWay = { ...waiter, file, attributes: attributesFrom(statx), folder: null }
     this.files.set(key, each)
+    const isOver = (): boolean => this.files.get(key) !== each
     const climb = (at: NodeHandle): void => {
+      if (isOver()) return
       const isAsked = this.line.parentOf(at.low, at.high, at.generation, (answer) => {
+        if (isOver()) return
         if (answer === null || answer.result < 0) return this.arrived(key, each)
         const { handle } = answer
         const isRoot = handle.low === 1 && handle.high === 0

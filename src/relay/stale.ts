@@ -302,11 +302,8 @@ export class Stale {
     if (!translator) return
     const { nodes } = translator
     const slot = nodes.ofKernel(query.low, query.high)
-    if (slot >= 0 && nodes.doubtful[slot] && isOfNoName(path)) {
-      nodes.doubtful[slot] = 0
-      this.awaited.found(key, translator.daemon, { low: nodes.daemonLow[slot] ?? 0, high: nodes.daemonHigh[slot] ?? 0 })
-      return this.settled(key)
-    }
+    const isDoubtful = slot >= 0 && nodes.doubtful[slot] !== 0
+    if (isDoubtful && isOfNoName(path)) return this.keep(key, slot)
     if (this.onPinned) this.moves.learn(key, path)
     const id = { ...query, hiddenAs: this.memory.hiddenAs.get(key) ?? query.low }
     const now = this.moves.present(path)
@@ -323,8 +320,19 @@ export class Stale {
       query.missedAt = this.moves.settled
       return this.askAgain(key, query)
     }
+    // The kernel is just taking its last name away.
+    if (isDoubtful && known?.links === 0) return this.keep(key, slot)
     const isAwaited = statx && known && !isOfNoName(path) && this.awaited.await(key, query, statx)
     if (!isAwaited) this.fail(key, query)
+  }
+
+  /** It has no name by which the daemon could know it better. */
+  private keep(key: string, slot: number): void {
+    const { nodes, daemon } = this.translator ?? {}
+    if (!nodes || !daemon) return
+    nodes.doubtful[slot] = 0
+    this.awaited.found(key, daemon, { low: nodes.daemonLow[slot] ?? 0, high: nodes.daemonHigh[slot] ?? 0 })
+    this.settled(key)
   }
 
   /** The root is the one file that is certainly the same: whether it has kept its inode number tells it of the others. */

@@ -143,6 +143,9 @@ export class Translator implements Late {
     const isResolver = this.resolverPid !== 0 && tid === this.resolverPid
     if (isResolver) {
       if (opcode === OPENDIR) return this.openForResolver(low, high)
+      // It is only to tell what the kernel has. A folder that is looked for anew, the kernel would look for in the one above
+      // it, whose lock may be another's who waits for the resolver. Source: fs/exportfs/expfs.c, reconnect_path.
+      if (opcode === LOOKUP) return this.refuse(low, high, ESTALE)
     } else {
       this.spanning.meet(tid, resent)
       const isEarly = shape.rule.early === true && this.isReserved && this.stale.letsEarly

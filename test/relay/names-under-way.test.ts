@@ -114,6 +114,39 @@ t.test('what the resolver comes to ask about a folder that is looked for does no
   t.match(scene.told(), [{ unique: 6n, error: -ESTALE }], 'nothing is known of another one')
 })
 
+t.test('the kernel takes nothing up again for the resolver: it would wait for locks of folders', async (t) => {
+  const { scene } = withResolver(t)
+  const RESOLVER = 4711
+  scene.translator.resolverPid = RESOLVER
+  scene.adopt(99n, 8n)
+  scene.from(RESOLVER)
+  for (const dots of ['.', '..']) {
+    scene.ask('LOOKUP', 4n, 99n, name(dots))
+    t.match(scene.told(), [{ unique: 4n, error: -ESTALE }], dots)
+  }
+  t.same(scene.asked(), [])
+})
+
+t.test('the last name that this life has taken away is not waited for', async (t) => {
+  for (const [links, isAwaited] of [
+    [0, false],
+    [1, true],
+  ] as const) {
+    const { scene, resolver } = withResolver(t)
+    scene.adopt(99n, 8n)
+    scene.stale.doubt({ low: 8, high: 0 })
+    scene.ask('SETATTR', 2n, 99n, setattr(FATTR_MTIME))
+    scene.stale.askDelayed()
+    scene.willFindNone(2)
+    resolver.answer('/mnt/a', { ino: INO, links })
+    scene.asked()
+    t.equal(resolver.question()?.op, isAwaited ? 'PARENT' : undefined)
+    if (isAwaited) continue
+    scene.stale.redo()
+    t.match(scene.asked(), [{ opcode: number('SETATTR'), unique: 2n, node: 8n }], 'the daemon knows what it is')
+  }
+})
+
 t.test('the times of another file may be of the rename that is waited for', async (t) => {
   for (const [other, goesOn] of [
     [setattr(FATTR_MTIME), true],
@@ -158,8 +191,8 @@ t.test('who comes after the rename is the reason to look for the name', async (t
   const { scene, resolver } = withResolver(t)
   scene.ask('SETATTR', 2n, 99n, setattr(FATTR_MTIME))
   missed(scene, resolver)
-  resolver.answer('/', {}, 1n)
-  locked(t, scene)
+  resolver.answer('/d', {}, 50n)
+  const folders = locked(t, scene)
   scene.told()
   scene.ask('LOOKUP', 4n, 1n, name('b'))
   t.same(scene.asked(), [])
@@ -173,6 +206,8 @@ t.test('who comes after the rename is the reason to look for the name', async (t
   scene.asked()
   scene.say(4n, 0, entry(8n, { ino: INO }))
   t.equal(scene.told()[0]?.body.readBigUInt64LE(0), 99n, 'and gets the nodeid that the file had')
+  folders.free()
+  t.equal(resolver.question(), undefined, 'nobody asks for the folders above any more')
 })
 
 t.test(
