@@ -22,7 +22,10 @@ export const resolverQuestions = {
   NOTIFY: 5,
   /** The argument is the path of a file of procfs; the answer carries what is in it from 16 on. */
   READ: 6,
-  /** The argument is a path, links followed; the answer carries its struct file_handle where that of READ has the file. */
+  /**
+   * The argument is a struct file_handle with room for MAX_HANDLE_SZ bytes, and a path after it; the place of the result has the
+   * flags of name_to_handle_at(2). The answer carries the struct with what a FUSE mount puts there: 12 bytes, or 24.
+   */
   HANDLE: 7,
   /**
    * As RESOLVE, for the folder above what the argument names; the answer has its struct file_handle at 16. Above a file it
@@ -324,25 +327,13 @@ export const resolver: Program = {
     ['goto', 'send'],
 
     ['label', 'handle'],
-    ['move', 'op', HEADER_SIZE + PATH_MAX],
-    ['add', 'op', 'buffer'],
-    ['store', 4, at('op'), HANDLE_ROOM],
-    ['call', 'name_to_handle_at', AT_FDCWD, 'cursor', 'op', frame(0), AT_SYMLINK_FOLLOW],
+    ['move', 'op', 'cursor'],
+    ['add', 'op', HANDLE_HEAD + HANDLE_ROOM],
+    ['load', 'fd', 4, at('buffer', result)],
+    ['call', 'name_to_handle_at', AT_FDCWD, 'op', 'cursor', frame(0), 'fd'],
     ['move', 'fd', 'result'],
     ['if', 'fd', '<', 0, 'answer'],
-    // Not longer than what this kind of mount has: a type, and three words.
-    ['load', 'root', 8, at('op')],
-    ['store', 8, at('cursor'), 'root'],
-    ['add', 'op', 8],
-    ['add', 'cursor', 8],
-    ['load', 'root', 8, at('op')],
-    ['store', 8, at('cursor'), 'root'],
-    ['add', 'op', 8],
-    ['add', 'cursor', 8],
-    ['load', 'root', 4, at('op')],
-    ['store', 4, at('cursor'), 'root'],
-    ['move', 'root', -1],
-    ['move', 'size', HEADER_SIZE + 20],
+    ['move', 'size', HEADER_SIZE + HANDLE_HEAD + 2 * HANDLE_BYTES],
     ['goto', 'send'],
 
     ['label', 'answer'],

@@ -32,4 +32,6 @@ export const atFlags = {
   AT_SYMLINK_FOLLOW: 0x400,
   AT_NO_AUTOMOUNT: 0x800,
   AT_EMPTY_PATH: 0x1000,
+  /** Of name_to_handle_at(2) alone. */
+  AT_HANDLE_CONNECTABLE: 2,
 } as const

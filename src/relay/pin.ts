@@ -1,5 +1,6 @@
 // Something that holds on to a file of a mount.
 import { readOr } from '../kernel/procfs.js'
+import type { NodeHandle } from './looking.js'
 
 /** By what something holds on to a file. Of the last it can't be told which nodeids they use. */
 export type PinKind =
@@ -30,6 +31,8 @@ export interface Pin {
   readonly generation: number
   /** Where procfs shows it; null where it has to be looked for. */
   readonly file: string | null
+  /** The folder in which it was opened; null if that can't be told. */
+  readonly folder?: NodeHandle | null
 }
 
 /** One of which it can't be told what it holds on to. */

@@ -4,18 +4,18 @@ import { readdirSync } from 'node:fs'
 import { connectionOf, unescapeOctal } from '../kernel/mountinfo.js'
 import { beginningOf, linkOf, namesIn, readOr } from '../kernel/procfs.js'
 import { cstring, rawSyscall } from '../native/ffi.js'
+import { fileHandle, MAX_HANDLE_SZ } from '../native/file-handles.js'
 import { atFlags } from '../native/open-flags.js'
 import { isSameFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { BoundSockets, withBound } from './bound-sockets.js'
-import { handlesOf, readFiles } from './looking.js'
+import { type FileHandle, handlesOf, readFiles, readHandle } from './looking.js'
 import { type Bind, Mounts, namedIn } from './mounts.js'
 import { commandOf, type Pin, type PinKind, unknown } from './pin.js'
 import { keyOf } from './query.js'
 
 const AT_FDCWD = -100
-const HANDLE_SIZE = 128
-const handle = Buffer.alloc(8 + HANDLE_SIZE)
+const handle = Buffer.alloc(fileHandle.f_handle + MAX_HANDLE_SZ)
 const mountId = Buffer.alloc(4)
 
 /** All that there is, at once. */
@@ -150,18 +150,30 @@ function askedFor(
   kind: PinKind,
   files: readonly { readonly pid: number | null; readonly path: string; readonly file: string }[],
 ): (Pin | null)[] {
-  const handles = handlesOf(
-    looker,
-    files.map(({ file }) => file),
+  const handles = new Map<string, FileHandle | null | undefined>()
+  const ask = (those: typeof files, withFolders: boolean): void => {
+    const names = those.map(({ file }) => file)
+    const found = handlesOf(looker, names, withFolders)
+    for (const [i, name] of names.entries()) handles.set(name, found[i])
+  }
+  if (kind === 'mmap')
+    ask(
+      files.filter(({ path }) => mayTellFolder(path)),
+      true,
+    )
+  ask(
+    files.filter(({ file }) => !handles.has(file) || handles.get(file) === null),
+    false,
   )
-  return files.map(({ pid, path, file }, i) => {
-    const found = handles[i]
-    if (found === null) return null
+  return files.map(({ pid, path, file }) => {
+    const found = handles.get(file)
     if (found === undefined) return unknown(pid, path, kind)
-    const { low: nodeLow, high: nodeHigh, generation } = found
-    return { ...unknown(pid, path, kind), nodeLow, nodeHigh, generation, file }
+    return found && pinOf(found, pid, kind, path, file)
   })
 }
+
+/** The kernel warns who asks for the folder of what has no name; before Linux 6.13 it tells none. */
+const mayTellFolder = (path: string): boolean => path.length > 1
 
 /** A line of /proc/PID/maps: the range, permissions, the offset, the device, the inode, the path. */
 const MAPPING = /^(\S+) \S+ \S+ (\S+) (\d+) *(.*)$/
@@ -197,7 +209,7 @@ export function isStill(pin: Pin, device: string, looker: number): boolean {
   if (kind === 'loop' || kind === 'swap') return namedIn(file).includes(path)
   if (kind === 'mmap' || kind === 'bind') {
     const [found] = handlesOf(looker, [file])
-    return found?.low === pin.nodeLow && found.high === pin.nodeHigh
+    return found?.node.low === pin.nodeLow && found.node.high === pin.nodeHigh
   }
   const now: Pin[] = []
   if (kind === 'watch') watches(now, pid ?? 0, file, sdevOf(device))
@@ -274,21 +286,22 @@ function add(
   path: string,
   ids?: ReadonlySet<number>,
 ): void {
-  handle.writeUInt32LE(HANDLE_SIZE, 0)
-  const { AT_SYMLINK_FOLLOW } = atFlags
-  if (rawSyscall('name_to_handle_at', AT_FDCWD, cstring(file), handle, mountId, AT_SYMLINK_FOLLOW) < 0) return
+  const isTold = kind === 'open' && mayTellFolder(path) && takeHandle(file, atFlags.AT_HANDLE_CONNECTABLE)
+  if (!isTold && !takeHandle(file, 0)) return
   if (ids && !ids.has(mountId.readInt32LE())) return
-  if (handle.readUInt32LE(0) < 12) return
-  pins.push({
-    pid,
-    command: commandOf(pid),
-    path,
-    kind,
-    nodeHigh: handle.readUInt32LE(8),
-    nodeLow: handle.readUInt32LE(12),
-    generation: handle.readUInt32LE(16),
-    file,
-  })
+  const found = readHandle(handle)
+  if (found) pins.push(pinOf(found, pid, kind, path, file))
+}
+
+function takeHandle(file: string, flags: number): boolean {
+  handle.writeUInt32LE(MAX_HANDLE_SZ, fileHandle.handle_bytes)
+  const { AT_SYMLINK_FOLLOW } = atFlags
+  return rawSyscall('name_to_handle_at', AT_FDCWD, cstring(file), handle, mountId, AT_SYMLINK_FOLLOW | flags) >= 0
+}
+
+function pinOf({ node, folder }: FileHandle, pid: number | null, kind: PinKind, path: string, file: string): Pin {
+  const { low: nodeLow, high: nodeHigh, generation } = node
+  return { pid, command: commandOf(pid), path, kind, nodeLow, nodeHigh, generation, file, folder }
 }
 
 function watches(pins: Pin[], pid: number, file: string, sdev: string): void {

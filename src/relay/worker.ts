@@ -1,10 +1,12 @@
 // The relay's thread. It is started before it is needed and sleeps until it is told to begin; from then on it never goes
 // back to its event loop. It ends with one of its two ends, or when it is stopped,
 // and then sleeps again.
+import { dirname } from 'node:path'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import { Memory } from './memory.js'
+import type { Pin } from './pin.js'
 import { hasOurPath, openFilesAmong, pinsOf } from './pins.js'
 import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
@@ -140,15 +142,20 @@ class Serving {
     const known = scan.pins.filter(({ nodeLow, nodeHigh }) => nodeLow !== 0 || nodeHigh !== 0)
     stale.seesAll = known.length === scan.pins.length
     const open = openFilesAmong(known)
-    stale.know(
-      known.map((pin) => ({
-        low: pin.nodeLow,
-        high: pin.nodeHigh,
-        generation: pin.generation,
-        isOpen: open.has(pin),
-        path: hasOurPath(pin) ? pin.path : null,
-      })),
-    )
+    const pathOf = (pin: Pin): string | null => (hasOurPath(pin) ? pin.path : null)
+    // By which name the kernel will know a file that has several, nobody can say: the folder of each is in use.
+    const folders = known.flatMap((pin) => {
+      const path = pathOf(pin)
+      return pin.folder ? [{ ...pin.folder, path: path && dirname(path) }] : []
+    })
+    const nodes = known.map((pin) => ({
+      low: pin.nodeLow,
+      high: pin.nodeHigh,
+      generation: pin.generation,
+      isOpen: open.has(pin),
+      path: pathOf(pin),
+    }))
+    stale.know([...folders, ...nodes])
   }
 
   /** The channel is left as daemons expect it. */

@@ -46,7 +46,7 @@ t.test(
     statSync(`${place.mount}/file`)
     const [known] = handlesOf(looker?.socket ?? -1, [`/proc/${process.pid}/fd/${fd}`])
     t.ok(known, 'the nodeid of the open file')
-    const ids = [known?.low ?? 0, known?.high ?? 0, 0x1234_5678, 0x9abc, 1, 0]
+    const ids = [known?.node.low ?? 0, known?.node.high ?? 0, 0x1234_5678, 0x9abc, 1, 0]
     t.same(writer && heldBy(writer.socket, ids), [true, false, true])
   },
 )

@@ -2,6 +2,7 @@
 // their nodeids over a crash, so that `..` leads to them also after they were looked up by another way, and the file has its
 // name still when one of them was renamed.
 import { mkdirSync, type statSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { nothingLeft } from '../fixtures/after-all.js'
 import { Application } from '../fixtures/application.js'
@@ -63,3 +64,36 @@ for (const name of ['passthrough_fh', 'bindfs'] as const satisfies StockName[])
     t.equal(await app.do('readFrom', fd, 0, 13), 'its own bytes')
     await managed.stop()
   })
+
+// The kernel may have the file by each of its names, and tells one of them.
+for (const use of ['open', 'mapped'] as const)
+  t.test(
+    `passthrough_ll: so is one that is ${use} and has another name elsewhere`,
+    { skip: cannotGraft('passthrough_ll') },
+    async (t) => {
+      const place = placeFor(t)
+      mkdirSync(place.path('source/above/middle'), { recursive: true })
+      mkdirSync(place.path('source/elsewhere'))
+      writeFileSync(place.path('source/above/middle/file'), 'its own bytes')
+      const managed = await Managed.serving(place, {
+        daemon: stockDaemons.passthrough_ll.command(place),
+        options: [...unlimited, '--revive', 'graft'],
+      })
+      const [app, other] = [new Application(place), new Application(place)]
+      const fd = await app.do('openSync', `${place.mount}/above/middle/file`, 'r+')
+      if (use === 'mapped') {
+        await app.do('map', fd, 13)
+        await app.do('closeSync', fd)
+      }
+      await other.do('linkSync', `${place.mount}/above/middle/file`, `${place.mount}/elsewhere/second`)
+      await managed.crash()
+      // Until names are looked up anew.
+      await sleep(1100)
+      await other.do('renameSync', `${place.mount}/above`, `${place.mount}/moved`)
+      await other.do('unlinkSync', `${place.mount}/elsewhere/second`)
+      await managed.crash()
+      const read = use === 'open' ? app.do('readFrom', fd, 0, 13) : app.do('readMapped', 13)
+      t.equal(await read, 'its own bytes')
+      await managed.stop()
+    },
+  )
