@@ -7,6 +7,8 @@ import type { Fd, Pid, RemoteFd } from './types.js'
 
 const PR_SET_CHILD_SUBREAPER = 36
 const KCMP_FILE = 0
+const KCMP_FILES = 2
+const KCMP_FS = 3
 const LOCK_EX = 2
 const LOCK_NB = 4
 
@@ -36,6 +38,13 @@ export function isSameFile(pid1: Pid, fd1: number, pid2: Pid, fd2: RemoteFd | Fd
     throw error
   }
 }
+
+/**
+ * True if a thread has open files of its own, or a current or root folder: clone(2), CLONE_FILES and CLONE_FS. False as well
+ * where that can't be told.
+ */
+export const isApart = (pid: Pid, tid: number): boolean =>
+  [KCMP_FILES, KCMP_FS].some((which) => rawSyscall('kcmp', pid, tid, which, 0, 0) > 0)
 
 /** How a process ended: one of the two is a number. Both are null where the kernel does not tell. */
 export interface Exit {

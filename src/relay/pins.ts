@@ -6,7 +6,7 @@ import { beginningOf, linkOf, namesIn, readOr } from '../kernel/procfs.js'
 import { cstring, rawSyscall } from '../native/ffi.js'
 import { fileHandle, MAX_HANDLE_SZ } from '../native/file-handles.js'
 import { atFlags } from '../native/open-flags.js'
-import { isSameFile } from '../native/process.js'
+import { isApart, isSameFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { BoundSockets, withBound } from './bound-sockets.js'
 import { type FileHandle, handlesOf, readFiles, readHandle } from './looking.js'
@@ -32,7 +32,7 @@ export function pinsOf(device: string, excluded: ReadonlySet<number>, looker: nu
  * @param device of the mount, as `0:44`
  * @param looker the socket of the companion that looks at mappings; what it can't tell in time counts as unknown
  * @param isThorough looks also for what is open by a mount that is none any more (umount2(2), MNT_DETACH): a look at each open
- * file of the machine. What it finds, nobody else need wait for.
+ * file of the machine; and for what single threads hold on to (unshare(2), CLONE_FS). What it finds, nobody else need wait for.
  */
 export function* scanning(
   device: string,
@@ -42,9 +42,10 @@ export function* scanning(
 ): Generator<undefined, Pin[], undefined> {
   const pins: Pin[] = []
   const detached: Detached[] = []
-  const pids = readdirSync('/proc')
+  const processes = readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && !excluded.has(pid))
+  const pids = isThorough ? processes.flatMap((pid) => [pid, ...threadsApart(pid)]) : processes
   const mounts = new Mounts(device)
   const sdev = sdevOf(device)
   mounts.seenBy(process.pid)
@@ -101,6 +102,12 @@ export function* scanning(
   pins.push(...stillHeld(looker, detached, device))
   return pins
 }
+
+/** Threads that hold on to what their process does not: procfs shows them as processes too, though it does not list them. */
+const threadsApart = (pid: number): number[] =>
+  namesIn(`/proc/${pid}/task`)
+    .map(Number)
+    .filter((tid) => tid !== pid && isApart(pid as Pid, tid))
 
 /** Processes whose mappings are looked at in one step. */
 const AT_ONCE = 4

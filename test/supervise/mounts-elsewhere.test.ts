@@ -1,5 +1,6 @@
-// What is held on to through other mounts of the same file system: a part of it that is shown in another mount namespace, as
-// a container has it for a volume, and what is open by a mount that has been unmounted lazily.
+// What is held on to where it is not looked for first. Through other mounts of the same file system: a part of it that is
+// shown in another mount namespace, as a container has it for a volume, and what is open by a mount that has been unmounted
+// lazily. And by a thread that stands elsewhere than its process.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import t, { type Test } from 'tap'
 import { endsWell } from '../fixtures/after-all.js'
 import { Application } from '../fixtures/application.js'
 import { Child } from '../fixtures/child.js'
+import { compiledVictim, noCompiler } from '../fixtures/compiled.js'
 import { within } from '../fixtures/deadline.js'
 import { Managed } from '../fixtures/managed.js'
 import { type Place, placeFor } from '../fixtures/place.js'
@@ -93,6 +95,23 @@ for (const way of ways) {
     }
     t.equal(managed.log.all('crashed').length, 2, 'the daemon was asked for nothing that it does not know')
     await user.do('chdir', '/')
+    t.match(await managed.event('healed'), { life: 3 })
+    await endsWell(t, managed, way.ends)
+  })
+
+  t.test(`${way.name}: a thread stands where its process does not`, { skip: way.skip || noCompiler }, async (t) => {
+    const { place, managed, application } = await begin(t, way)
+    const part = join(place.mount, 'part')
+    const process = new Child([compiledVictim(place, 'thread-apart'), part])
+    place.undo(() => process.kill())
+    await process.says(/ready/)
+    for (let life = 2; life < 4; life++) {
+      await crash(place, managed, application, part)
+      process.process.stdin?.write('\n')
+      await process.says(new RegExp(`^ready\n(of the part,\n){${life - 1}}$`))
+    }
+    t.equal(managed.log.all('crashed').length, 2, 'the daemon was asked for nothing that it does not know')
+    await process.kill()
     t.match(await managed.event('healed'), { life: 3 })
     await endsWell(t, managed, way.ends)
   })
