@@ -349,14 +349,15 @@ export class Relay {
     return (await this.ask((id) => ({ kind, id }))).result
   }
 
-  /** Those whose nodeids are not the daemon's own. */
+  /** Those whose nodeids, or those of their folders, are not the daemon's own. */
   private async strangersAmong(pins: readonly Pin[]): Promise<Pin[]> {
     if (pins.length === 0) return []
-    const ids = pins.flatMap(({ nodeLow, nodeHigh }) => [nodeLow, nodeHigh])
+    const nodesOf = ({ nodeLow: low, nodeHigh: high, folder }: Pin) => [{ low, high }, ...(folder ? [folder] : [])]
+    const ids = pins.flatMap(nodesOf).flatMap(({ low, high }) => [low, high])
     const { ids: strange = ids } = await this.ask((id) => ({ kind: 'strangers', id, ids }))
     const keys = new Set<string>()
     for (let i = 0; i < strange.length; i += 2) keys.add(`${strange[i + 1]}:${strange[i]}`)
-    return pins.filter(({ nodeLow, nodeHigh }) => keys.has(`${nodeHigh}:${nodeLow}`))
+    return pins.filter((pin) => nodesOf(pin).some(({ low, high }) => keys.has(`${high}:${low}`)))
   }
 
   private ask(command: (id: number) => Command): Promise<Answered> {

@@ -7,6 +7,9 @@ import { Managed } from '../fixtures/managed.js'
 import { type Place, placeFor } from '../fixtures/place.js'
 import { keepmountCommand, mirrorCommand } from '../fixtures/project.js'
 
+// They mostly wait for processes to start.
+t.jobs = 2
+
 const NOBODY = 65534
 const hasBindfs = (await runToEnd(['sh', '-c', 'command -v bindfs'])).code === 0
 const needsBindfs = hasBindfs ? false : 'bindfs is not installed'
@@ -348,7 +351,7 @@ const rows: readonly Row[] = [
 ]
 
 for (const { name, code, exit, says, argv, env, uid, under, prepare, skip = false, remains } of rows) {
-  t.test(`refuses ${name}`, { skip }, async (t) => {
+  t.test(`refuses ${name}`, { skip, buffered: true }, async (t) => {
     const place = placeFor(t)
     await prepare?.(place)
     const before = place.leftovers()

@@ -8,6 +8,8 @@ import { type Call, type Operand, SyscallApplication } from '../fixtures/syscall
 import { as, at, buf, file, O_CREAT, O_EXCL, p, r, room, rows } from './operations.js'
 
 t.setTimeout(170_000)
+// They mostly wait for processes to start.
+t.jobs = 2
 
 interface Row {
   /** The request that kills the life. */
@@ -189,7 +191,7 @@ const unrecorded = ['TMPFILE', 'WRITE', 'SETATTR', 'FALLOCATE']
 const unrecordedRows = ['an attribute is replaced']
 
 for (const ends of deaths)
-  t.test(`a life that dies ${ends.join(', then ')} has each effect exactly once`, async (t) => {
+  t.test(`a life that dies ${ends.join(', then ')} has each effect exactly once`, { buffered: true }, async (t) => {
     const place = placeFor(t)
     const plain = place.path('plain')
     mkdirSync(plain)

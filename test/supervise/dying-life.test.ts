@@ -17,6 +17,9 @@ import { keepmount, Managed, unlimited } from '../fixtures/managed.js'
 import { type Place, placeFor } from '../fixtures/place.js'
 import { cannotGraft, stockDaemons } from '../fixtures/stock-daemons.js'
 
+// They mostly wait.
+t.jobs = 2
+
 interface Record {
   readonly life: number
   readonly daemon: { readonly pid: Pid }
@@ -26,7 +29,7 @@ const isThere = (pid: Pid): boolean => startedAt(pid) !== null
 
 t.test(
   'a life that is killed while it starts is followed by the next one',
-  { skip: cannotGraft('gocryptfs'), timeout: 120_000 },
+  { skip: cannotGraft('gocryptfs'), timeout: 120_000, buffered: true },
   async (t) => {
     const place = placeFor(t)
     const { command, ends } = stockDaemons.gocryptfs
@@ -156,9 +159,10 @@ for (const [way, env] of Object.entries(ways)) {
     }
     return { scene, managed }
   }
-  const options = { skip: process.getuid?.() !== 0 ? 'needs root' : noExamples, timeout: 120_000 }
+  // Each test is given its own copy: tap keeps in it what is to be run later.
+  const options = { skip: process.getuid?.() !== 0 ? 'needs root' : noExamples, timeout: 120_000, buffered: true }
 
-  t.test(`a life that is killed when it ${way} is freed`, options, async (t) => {
+  t.test(`a life that is killed when it ${way} is freed`, { ...options }, async (t) => {
     const { scene, managed } = await begin(t)
     // Which of its threads is the last one is a matter of chance.
     for (let time = 0; time < 5; time++) {
@@ -171,27 +175,35 @@ for (const [way, env] of Object.entries(ways)) {
     await endsWell(t, managed, 1)
   })
 
-  t.test(`so is one that ${way} when its supervisor is killed, and another adopts the mount`, options, async (t) => {
-    let { scene, managed } = await begin(t)
-    for (let time = 0; time < 3; time++) {
-      const pid = await scene.stuckLife(managed)
-      await managed.child.kill()
-      managed = Managed.adopt(scene.place)
-      await managed.event('revived')
-      await until(() => !isThere(pid), 'its end')
-    }
-    await managed.stop()
-    await nothingLeft(t, scene.place)
-  })
+  t.test(
+    `so is one that ${way} when its supervisor is killed, and another adopts the mount`,
+    { ...options },
+    async (t) => {
+      let { scene, managed } = await begin(t)
+      for (let time = 0; time < 3; time++) {
+        const pid = await scene.stuckLife(managed)
+        await managed.child.kill()
+        managed = Managed.adopt(scene.place)
+        await managed.event('revived')
+        await until(() => !isThere(pid), 'its end')
+      }
+      await managed.stop()
+      await nothingLeft(t, scene.place)
+    },
+  )
 
   for (const isSupervised of [true, false])
-    t.test(`so is one that ${way} when the mount is stopped, supervised: ${isSupervised}`, options, async (t) => {
-      const { scene, managed } = await begin(t)
-      const pid = await scene.stuckLife(managed)
-      if (isSupervised) process.kill(managed.pid, 'SIGCONT')
-      else await managed.child.kill()
-      t.equal((await keepmount(scene.place, 'stop', 'it')).code, 0)
-      await until(() => !isThere(pid), 'its end')
-      await nothingLeft(t, scene.place)
-    })
+    t.test(
+      `so is one that ${way} when the mount is stopped, supervised: ${isSupervised}`,
+      { ...options },
+      async (t) => {
+        const { scene, managed } = await begin(t)
+        const pid = await scene.stuckLife(managed)
+        if (isSupervised) process.kill(managed.pid, 'SIGCONT')
+        else await managed.child.kill()
+        t.equal((await keepmount(scene.place, 'stop', 'it')).code, 0)
+        await until(() => !isThere(pid), 'its end')
+        await nothingLeft(t, scene.place)
+      },
+    )
 }

@@ -8,6 +8,9 @@ import { Managed, moodyMirror } from '../fixtures/managed.js'
 import { type Place, placeFor } from '../fixtures/place.js'
 import { grafted, mirrorfs, stillbornBy, type Way } from '../fixtures/ways.js'
 
+// They mostly wait for processes to start.
+t.jobs = 2
+
 const policies = [
   { policy: 'resend', outcome: 'done', changed: true },
   { policy: 'fail:EIO', outcome: 'EIO', changed: false },
@@ -22,7 +25,7 @@ const [BEFORE, AFTER] = [0o700, 0o750]
 
 for (const row of policies) {
   const name = `with --in-flight ${row.policy}, a request that ${EATERS} young lives have eaten ends: ${row.outcome}`
-  t.test(name, async (t) => {
+  t.test(name, { buffered: true }, async (t) => {
     const place = placeFor(t)
     const left = place.path('left-to-eat')
     writeFileSync(left, '0')
@@ -47,7 +50,7 @@ for (const way of grafted('bindfs-single-threaded', 'passthrough_ll-single-threa
     const plan = further[row.policy]
     const deaths = STILLBORN + plan.map((line) => Number.parseInt(line, 10)).reduce((sum, count) => sum + count)
     const name = `${way.name}, by graft: with --in-flight ${row.policy}, a request that some of ${deaths} young lives have eaten ends: ${row.outcome}`
-    t.test(name, { skip: way.skip }, async (t) => {
+    t.test(name, { skip: way.skip, buffered: true }, async (t) => {
       const place = placeFor(t)
       const { daemon, doom, left } = await way.mortal(place)
       const stillborn = place.path('stillborn')

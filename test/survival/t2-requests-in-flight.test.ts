@@ -7,6 +7,9 @@ import { Managed } from '../fixtures/managed.js'
 import { placeFor } from '../fixtures/place.js'
 import { grafted, mirrorfs, type Way } from '../fixtures/ways.js'
 
+// They mostly wait for processes to start.
+t.jobs = 2
+
 const policies = ['resend', 'fail:EIO', 'hold'] as const
 type Policy = (typeof policies)[number]
 /** Requests that are held come again when the longest pause is over. */
@@ -24,7 +27,7 @@ const title = (way: Way, what: string) => `${way.name}, by ${way.revive}: ${what
 
 for (const { way, policy } of all) {
   const name = title(way, `queued: with --in-flight ${policy}, what no life had read is answered by the next one`)
-  t.test(name, { skip: way.skip }, async (t) => {
+  t.test(name, { skip: way.skip, buffered: true }, async (t) => {
     const place = placeFor(t)
     const managed = await Managed.serving(place, { daemon: way.daemon(place), options: optionsFor(way, policy) })
     // Each in a folder of its own: the kernel asks for one change of a folder at a time.
@@ -50,7 +53,7 @@ const read = {
 for (const { way, policy } of all) {
   const { outcome, made } = read[policy]
   const name = title(way, `read: with --in-flight ${policy}, what the dead life had begun ends: ${outcome}`)
-  t.test(name, { skip: way.skip }, async (t) => {
+  t.test(name, { skip: way.skip, buffered: true }, async (t) => {
     const place = placeFor(t)
     const sticky = await way.sticky(place, 'MKDIR')
     const managed = await Managed.serving(place, { daemon: sticky.daemon, options: optionsFor(way, policy) })
@@ -81,7 +84,7 @@ for (const { way, policy } of all) {
 
 for (const way of ways) {
   const name = title(way, 'half answered: what is done and not answered is answered by the next life, and done once')
-  t.test(name, { skip: way.skip }, async (t) => {
+  t.test(name, { skip: way.skip, buffered: true }, async (t) => {
     const place = placeFor(t)
     const { daemon, doom, left } = await way.mortal(place)
     const managed = await Managed.serving(place, { daemon, options: optionsFor(way, 'resend') })

@@ -17,6 +17,9 @@ const GRACE_MS = 5000
 const withinBound = (application: Application): Promise<unknown> =>
   within(application.ended, HOLD_SEC * 1000 + GRACE_MS, 'the end of an application that was killed')
 
+// They mostly wait.
+t.jobs = 2
+
 /** A mount whose daemon stands still with the request of an application. */
 async function lostRequest(place: Place, way: Way, more: readonly string[] = []) {
   const sticky = await way.sticky(place, 'MKDIR')
@@ -31,7 +34,7 @@ async function lostRequest(place: Place, way: Way, more: readonly string[] = [])
 
 for (const way of [mirrorfs, ...grafted('bindfs', 'passthrough_ll')]) {
   const test = (what: string, run: (t: Test) => Promise<void>) =>
-    t.test(`${way.name}, by ${way.revive}: ${what}`, { skip: way.skip }, run)
+    t.test(`${way.name}, by ${way.revive}: ${what}`, { skip: way.skip, buffered: true }, run)
 
   for (const { what, more } of [
     { what: 'resent frees its application as soon as the next life serves', more: [] },

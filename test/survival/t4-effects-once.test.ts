@@ -12,6 +12,9 @@ import { Managed } from '../fixtures/managed.js'
 import { placeFor } from '../fixtures/place.js'
 import { grafted, mirrorfs, type Way } from '../fixtures/ways.js'
 
+// They mostly wait for processes to start.
+t.jobs = 2
+
 /** Where it dies, one life after the other. Once something is done, a stock daemon's next life may not try it again. */
 const deaths: Record<Way['revive'], readonly (readonly Step[])[]> = {
   inherit: [
@@ -162,7 +165,7 @@ function contents(folder: string): Record<string, string> {
 for (const way of [mirrorfs, ...grafted('bindfs', 'passthrough_ll')])
   t.test(
     `a change takes effect once, wherever its daemon dies: ${way.name}, by ${way.revive}`,
-    { skip: way.skip, timeout: 120_000 },
+    { skip: way.skip, timeout: 120_000, buffered: true },
     (t) => takeEffectOnce(t, way),
   )
 

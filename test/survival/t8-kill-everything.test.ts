@@ -13,6 +13,9 @@ import { until } from '../fixtures/deadline.js'
 import { Managed, moodyMirror, type StartOptions } from '../fixtures/managed.js'
 import { type Place, placeFor } from '../fixtures/place.js'
 
+// They mostly wait for processes to start.
+t.jobs = 2
+
 const victims = ['supervisor', 'holder', 'other holder', 'daemon'] as const
 type Victim = (typeof victims)[number]
 type Step = 'starting' | 'serving' | 'orphaned' | 'proving'
@@ -89,7 +92,7 @@ for (const step of Object.keys(steps) as Step[]) {
   for (const [killed, outcomes] of table) {
     const outcome = outcomes[step]
     if (outcome === null) continue
-    t.test(`${killed.join(' and ')} killed while ${step}: ${outcome}`, async (t) => {
+    t.test(`${killed.join(' and ')} killed while ${step}: ${outcome}`, { buffered: true }, async (t) => {
       const place = placeFor(t)
       const writer = new Application(place)
       const { managed, start, go } = await steps[step](place)

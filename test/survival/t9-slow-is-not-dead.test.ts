@@ -8,6 +8,9 @@ import { Application } from '../fixtures/application.js'
 import { Managed, moodyMirror, StickyMirror, statusOf, unlimited } from '../fixtures/managed.js'
 import { type Place, placeFor } from '../fixtures/place.js'
 
+// They mostly wait.
+t.jobs = 2
+
 /** The test is about nothing happening in a time: longer than any probe's patience. */
 const SLOW_MS = 4000
 
@@ -22,7 +25,7 @@ async function watchStatus(place: Place): Promise<Set<string>> {
   return seen
 }
 
-t.test('a daemon that is stopped goes on where it was', async (t) => {
+t.test('a daemon that is stopped goes on where it was', { buffered: true }, async (t) => {
   const place = placeFor(t)
   const managed = await Managed.serving(place, { options: unlimited })
   const application = new Application(place)
@@ -39,7 +42,7 @@ t.test('a daemon that is stopped goes on where it was', async (t) => {
   await endsWell(t, managed)
 })
 
-t.test('a daemon that waits for its disk is left alone', async (t) => {
+t.test('a daemon that waits for its disk is left alone', { buffered: true }, async (t) => {
   const place = placeFor(t)
   const mirror = new StickyMirror(place, 'read', 'MKDIR')
   const managed = await Managed.serving(place, { daemon: mirror.daemon, options: unlimited })
@@ -55,7 +58,7 @@ t.test('a daemon that waits for its disk is left alone', async (t) => {
   await endsWell(t, managed)
 })
 
-t.test('a life that takes long to come back is waited for', async (t) => {
+t.test('a life that takes long to come back is waited for', { buffered: true }, async (t) => {
   const place = placeFor(t)
   const gate = place.path('gate')
   const managed = await Managed.serving(place, { daemon: moodyMirror(place, 'waits', gate), options: unlimited })
@@ -75,7 +78,7 @@ t.test('a life that takes long to come back is waited for', async (t) => {
   await endsWell(t, managed)
 })
 
-t.test('a life that is stopped while it comes back is waited for', async (t) => {
+t.test('a life that is stopped while it comes back is waited for', { buffered: true }, async (t) => {
   const place = placeFor(t)
   const managed = await Managed.serving(place, { options: unlimited })
   const from = managed.log.events.length
