@@ -72,10 +72,10 @@ const found: Record<keyof typeof faults, Sort> = {
 
 const ofSeveral = ['gives a number twice', 'has two winners']
 
-t.test('what a file system does wrong is found', async (t) => {
+t.test('what a file system does wrong is found', { jobs: 2 }, async (t) => {
   const folder = await newFolder(t)
   for (const [fault, sort] of Object.entries(found))
-    await t.test(`${fault}: ${sort}`, async (t) => {
+    t.test(`${fault}: ${sort}`, { buffered: true }, async (t) => {
       const processes = ofSeveral.includes(fault) ? 2 : 1
       const options = { folder, seed: 33, operations: 2400, left: [], processes, deadline: 5000, untilFound: true }
       const verdict = await oracle({ ...options, performer: [liar, fault] })

@@ -60,6 +60,9 @@ async function revivedBy(managed: Managed): Promise<Managed> {
   return managed
 }
 
+// They mostly wait for processes to start.
+t.jobs = 2
+
 const socketsOf = (pid: Pid): RemoteFd[] =>
   readdirSync(`/proc/${pid}/fd`)
     .filter((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:'))
@@ -69,7 +72,7 @@ for (const name of ['bindfs', 'passthrough_ll-in-background'] as const)
   for (const [what, end] of Object.entries(ends))
     t.test(
       `${name} behind its relay goes on when ${what}`,
-      { skip: cannotGraft(name), timeout: 120_000 },
+      { skip: cannotGraft(name), timeout: 120_000, buffered: true },
       async (t) => {
         const place = placeFor(t)
         writeFileSync(join(place.source, 'file'), 'first second third')

@@ -15,13 +15,16 @@ const ROUNDS = 3
 const SLOT = 100
 const NAMES = Array.from({ length: 30 }, (_, i) => `name-${String(i).padStart(2, '0')}`)
 
+// They mostly wait for processes to start.
+t.jobs = 2
+
 /** What an operation gave: its value as text, or the error's name. By round and operation. */
 type Seen = Map<string, string>
 
 for (const name of stockNames)
   t.test(
     `${name}: an application sees of ${ROUNDS} kills what it sees without`,
-    { skip: cannotGraft(name), timeout: 100_000 },
+    { skip: cannotGraft(name), timeout: 100_000, buffered: true },
     (t) => compare(t, stockDaemons[name]),
   )
 
