@@ -230,6 +230,24 @@ t.test(
   },
 )
 
+t.test('so they do where the lock is waited for by what nobody waits for any more', async (t) => {
+  const { scene, resolver } = withResolver(t)
+  scene.ask('SETATTR', 2n, 99n, setattr(FATTR_MTIME))
+  missed(scene, resolver)
+  resolver.answer('/d', {}, 50n)
+  locked(t, scene)
+  scene.ask('FORGET', 0n, 99n, words(1n))
+  t.equal(scene.translator.isReserved, false)
+  // Another one is on its way in a folder that is free, and whoever has the lock of the first waits for that.
+  scene.adopt(50n, 5n)
+  scene.ask('SETATTR', 6n, 98n, setattr(FATTR_MTIME))
+  scene.ask('MKDIR', 8n, 50n, halves(0o755, 0), name('d'))
+  missed(scene, resolver)
+  t.equal(scene.translator.isReserved, true)
+  resolver.answer('/e', {}, 60n)
+  t.equal(scene.translator.isReserved, false)
+})
+
 t.test('what the kernel forgets meanwhile is not waited for', async (t) => {
   const { scene, resolver } = withResolver(t)
   scene.ask('SETATTR', 2n, 99n, setattr(FATTR_MTIME))
