@@ -107,6 +107,9 @@ export const syscallNumbers = {
   fchmodat2: [452, 452],
 } as const satisfies Record<string, readonly [x64: number, arm64: number]>
 
+/** Of calls that arm64 has only in a newer form. */
+export const x64Calls = { mkdir: 83, link: 86, symlink: 88, mknod: 133 } as const
+
 export type SyscallName = keyof typeof syscallNumbers
 
 export const numberOf = (name: SyscallName, arch: Arch): number => syscallNumbers[name][arch === 'x64' ? 0 : 1]

@@ -5,7 +5,7 @@ import type { Daemon } from './daemon.js'
 import type { DaemonId } from './known-names.js'
 import type { NamesUnderWay } from './names-under-way.js'
 import type { Parking } from './parking.js'
-import { generationOf, keyOf, keyOfNode, type Query } from './query.js'
+import { generationOf, keyOf, keyOfNode, type Query, restart } from './query.js'
 
 /** Who asks for nodeids. */
 export interface Search {
@@ -44,7 +44,7 @@ export class AwaitedNames {
     const { asking, parking } = this.search
     if (query.isLate) {
       query.isLate = false
-      query.tried = 0
+      restart(query)
       this.search.ask(key, query)
       return true
     }

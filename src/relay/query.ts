@@ -11,6 +11,8 @@ export interface Query {
   tried: number
   /** True once the first numbers are among them. */
   isCounted?: boolean
+  /** True if the kernel was seen not to hold it, whatever its generation. */
+  isNotHeld?: boolean
   /** How many moves were settled when it was not found. */
   missedAt: number
   /**
@@ -31,6 +33,12 @@ export const queryFor = (
   generations: readonly number[],
   path: Buffer | null = null,
 ): Query => ({ low, high, generations: [...generations], tried: 0, missedAt: -1, path })
+
+/** It is asked for again from the beginning. */
+export function restart(query: Query): void {
+  query.tried = 0
+  query.isNotHeld = false
+}
 
 /** The generation that was tried last. */
 export const generationOf = ({ generations, tried }: Query): number => generations[tried - 1] ?? 0

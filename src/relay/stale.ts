@@ -15,7 +15,7 @@ import { Memory } from './memory.js'
 import { NamesUnderWay } from './names-under-way.js'
 import { carriesHandle, Parking } from './parking.js'
 import { type PinnedNode, pinnedNames, pinnedQueries } from './pinned-nodes.js'
-import { generationOf, keyOf, type Query, queryFor, uniqueOf } from './query.js'
+import { generationOf, keyOf, type Query, queryFor, restart, uniqueOf } from './query.js'
 import type { ResolverLine } from './resolver-line.js'
 import type { Translator } from './translator.js'
 import { UnheardMoves } from './unheard-moves.js'
@@ -203,7 +203,7 @@ export class Stale {
 
   /** A path is only worth something while nothing is renamed: until it is found, no other request goes on. */
   private askInPeace(key: string, query: Query): void {
-    query.tried = 0
+    restart(query)
     this.asking.set(key, query)
     if (this.translator) this.translator.isReserved = true
     this.delayed.push(() => this.ask(key, query))
@@ -292,9 +292,16 @@ export class Stale {
     const asked = this.line.resolve(query.low, query.high, generation, (answer) => {
       if (answer !== null && answer.result >= 0) this.found(key, query, answer.path, answer.known, answer.statx)
       else if (answer === null && query.path !== null) this.found(key, query, query.path, null)
+      else if (query.isNotHeld) this.fail(key, query)
       else this.ask(key, query)
     })
     if (!asked) this.fail(key, query)
+  }
+
+  /** The kernel looks for a nodeid itself since it does not hold it: no other generation need be tried. */
+  isNotHeld(low: number, high: number): void {
+    const query = this.asking.get(keyOf(low, high))
+    if (query) query.isNotHeld = true
   }
 
   private found(key: string, query: Query, path: Buffer, known: Known | null, statx?: Buffer): void {
@@ -468,7 +475,7 @@ export class Stale {
   /** False if there is nothing to be asked for. */
   private askAll(queries: ReadonlyMap<string, Query>): boolean {
     for (const [key, query] of queries) {
-      query.tried = 0
+      restart(query)
       this.asking.set(key, query)
     }
     for (const [key, query] of queries) this.ask(key, query)

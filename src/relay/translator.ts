@@ -19,6 +19,7 @@ import { Handles } from './handles.js'
 import { interrupt } from './interrupts.js'
 import { KeptOpen } from './kept-open.js'
 import { KnownNames } from './known-names.js'
+import { isMaking } from './making-calls.js'
 import { isOntoItself, lookUpTaken, settleTaken } from './names.js'
 import { Nodes } from './nodes.js'
 import { OtherNames } from './other-names.js'
@@ -58,6 +59,7 @@ const readIn = layout('fuse_read_in')
 const { FUSE_IOCTL_DIR } = FUSE_IOCTL
 const { O_ACCMODE, O_DIRECT, O_RDWR } = openFlags
 
+const ENOENT = 2
 const EIO = 5
 const ENOSYS = 38
 const ESTALE = 116
@@ -143,9 +145,7 @@ export class Translator implements Late {
     const isResolver = this.resolverPid !== 0 && tid === this.resolverPid
     if (isResolver) {
       if (opcode === OPENDIR) return this.openForResolver(low, high)
-      // It is only to tell what the kernel has. A folder that is looked for anew, the kernel would look for in the one above
-      // it, whose lock may be another's who waits for the resolver. Source: fs/exportfs/expfs.c, reconnect_path.
-      if (opcode === LOOKUP) return this.refuse(low, high, ESTALE)
+      if (opcode === LOOKUP) return this.answerSearch(low, high, length)
     } else {
       this.spanning.meet(tid, resent)
       const isEarly = shape.rule.early === true && this.isReserved && this.stale.letsEarly
@@ -240,10 +240,12 @@ export class Translator implements Late {
   }
 
   private parkFor(low: number, high: number, length: number): void {
-    if (!this.stale.parkFor(low, high, this.wire.request.bytes, length)) {
-      const { view } = this.wire.request
-      this.refuse(inHeader.unique.low(view, 0), inHeader.unique.high(view, 0), ESTALE)
-    }
+    if (this.stale.parkFor(low, high, this.wire.request.bytes, length)) return
+    const { view } = this.wire.request
+    const isMade =
+      inHeader.opcode.get(view, 0) === LOOKUP &&
+      isMaking(inHeader.pid.get(view, 0), this.nameAt(IN_HEADER_SIZE, length))
+    this.refuse(inHeader.unique.low(view, 0), inHeader.unique.high(view, 0), isMade ? ENOENT : ESTALE)
   }
 
   /** All nodes are known: translates the request and sends it. */
@@ -382,6 +384,18 @@ export class Translator implements Late {
     bytes.fill(0, OUT_HEADER_SIZE, size)
     attributes.copy(bytes, OUT_HEADER_SIZE + attrOut.attr.ino.offset)
     this.wire.answer(address, size)
+  }
+
+  /**
+   * The resolver has asked for what the kernel does not hold. It is only to tell what the kernel has: a folder that were taken
+   * up anew, the kernel would look for in the one above it, whose lock may be another's who waits for the resolver.
+   * Source: fs/fuse/inode.c, fuse_get_dentry; fs/exportfs/expfs.c, reconnect_path.
+   */
+  private answerSearch(low: number, high: number, length: number): void {
+    const { view } = this.wire.request
+    const isItself = this.nameAt(IN_HEADER_SIZE, length).length === 1
+    if (isItself) this.stale.isNotHeld(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0))
+    this.refuse(low, high, ESTALE)
   }
 
   /** The resolver's own open folder: the daemon need not know of it. */

@@ -127,6 +127,21 @@ t.test('the kernel takes nothing up again for the resolver: it would wait for lo
   t.same(scene.asked(), [])
 })
 
+t.test('what the kernel was seen not to hold is asked for by no other generation', async (t) => {
+  const { scene, resolver } = withResolver(t)
+  const RESOLVER = 4711
+  scene.translator.resolverPid = RESOLVER
+  scene.ask('GETATTR', 2n, 99n, halves(0, 0), words(0n))
+  scene.stale.askDelayed()
+  scene.from(RESOLVER)
+  scene.ask('LOOKUP', 4n, 99n, name('.'))
+  t.match(scene.told(), [{ unique: 4n, error: -ESTALE }])
+  t.equal(resolver.refuse(ESTALE), 'RESOLVE')
+  t.equal(resolver.question(), undefined)
+  scene.stale.redo()
+  t.match(scene.told(), [{ unique: 2n, error: -ESTALE }])
+})
+
 t.test('the last name that this life has taken away is not waited for', async (t) => {
   for (const [links, isAwaited] of [
     [0, false],
