@@ -15,6 +15,8 @@ export interface Search {
   readonly ask: (key: string, query: Query) => void
   /** The same when no rename is under way in the daemon. */
   readonly askInPeace: (key: string, query: Query) => void
+  /** Requests that have been served, and have no answer until all is found. */
+  readonly held: () => readonly Buffer[]
   /** Nothing is asked for. */
   readonly proceed: () => void
   /** Gives an answer to the kernel. */
@@ -57,7 +59,7 @@ export class AwaitedNames {
     query.awaited = 'alone'
     const { low, high } = query
     this.names.await(key, { low, high, generation: generationOf(query) }, statx, {
-      parked: () => parking.all(),
+      parked: () => [...parking.all(), ...this.search.held()],
       isBlocked: () => this.goOnAmongOthers(key, query),
       again: () => {
         query.awaited = 'over'

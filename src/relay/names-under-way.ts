@@ -26,7 +26,7 @@ const { FATTR_MTIME, FATTR_CTIME, FATTR_FH } = FATTR
 
 /** Who waits for a name. */
 interface Waiter {
-  /** The requests that wait here. */
+  /** The requests that wait here, for whatever. */
   readonly parked: () => readonly Buffer[]
   /** Called if one of them may have the lock of a folder above, which then is never free unless others go on. */
   readonly isBlocked: () => void

@@ -74,6 +74,7 @@ export class Stale {
         parking: this.parking,
         ask: (key, query) => this.ask(key, query),
         askInPeace: (key, query) => this.askInPeace(key, query),
+        held: () => this.moves.held,
         proceed: () => this.proceed(),
         give: (answer) => this.translator?.wire.give(answer),
       },
@@ -329,7 +330,7 @@ export class Stale {
     }
     // The kernel is just taking its last name away.
     if (isDoubtful && known?.links === 0) return this.keep(key, slot)
-    const isAwaited = statx && known && !isOfNoName(path) && this.awaited.await(key, query, statx)
+    const isAwaited = statx && known && !isOfNoName(now) && this.awaited.await(key, query, statx)
     if (!isAwaited) this.fail(key, query)
   }
 

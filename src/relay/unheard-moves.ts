@@ -16,6 +16,8 @@ export class UnheardMoves {
   private served: Buffer | null = null
   private moves = new Moves()
   private readonly keptBack: Buffer[] = []
+  /** The requests whose answers are kept back: who sent them has the locks of the folders. */
+  held: readonly Buffer[] = []
   /** What the kernel has as the paths of nodeids, before the moves. By kernel's id. */
   private readonly paths = new Map<string, Buffer>()
 
@@ -35,6 +37,7 @@ export class UnheardMoves {
       end: () => {
         this.isServing = false
         this.served = null
+        if (this.keptBack.length > answers) this.held = [...this.held, request]
         if (this.keptBack[answers]?.readInt32LE(outHeader.error.offset) !== 0) return
         this.moves.add(request, (low, high) => this.pathBefore(low, high))
       },
@@ -65,6 +68,7 @@ export class UnheardMoves {
   *tell(): Iterable<Buffer> {
     this.paths.clear()
     this.moves = new Moves()
+    this.held = []
     yield* this.keptBack.splice(0)
   }
 

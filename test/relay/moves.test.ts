@@ -5,6 +5,7 @@ import { type OpcodeName, opcodes } from '../../src/fuse/opcodes.js'
 import { closeFd } from '../../src/native/descriptor.js'
 import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
 import { Moves } from '../../src/relay/moves.js'
+import { withResolver } from './played-resolver.js'
 import { entry, halves, name, RESENT, Scene, words } from './scene.js'
 
 const ENOENT = 2
@@ -98,4 +99,38 @@ t.test('the kernel is told of a move when all that is in use has been found, by 
   answer(-ESTALE, '')
   t.ok(isServing)
   t.match(scene.told(), [{ unique: RESENT | 2n, error: 0 }])
+})
+
+t.test('what is missing is not waited for by the lock of who waits to hear of a move', async (t) => {
+  for (const [folder, isFree] of [
+    [1n, false],
+    [60n, true],
+  ] as const) {
+    const { scene, resolver } = withResolver(t)
+    let isServing = false
+    scene.stale.line.isOpen = false
+    scene.translator.isReserved = true
+    scene.adopt(60n, 6n)
+    scene.stale.begin([{ low: 99, high: 0, generation: 0, path: null }], () => {
+      isServing = true
+    })
+    resolver.answer('/')
+    scene.ask('RMDIR', RESENT | 2n, folder, name('d'))
+    scene.stale.gathered()
+    scene.willFindNone(1)
+    t.equal(resolver.answer('/f', { ino: 77n }), 'RESOLVE')
+    // The name is looked up, it was done before, and the name is looked up again.
+    scene.willFindNone(1)
+    scene.queue(2n, -ENOENT)
+    scene.willFindNone(1)
+    scene.stale.redo()
+    t.same(scene.told(), [], 'the kernel has not been told')
+    scene.asked()
+    scene.willFindNone(2)
+    t.equal(resolver.answer('/f', { ino: 77n }), 'RESOLVE')
+    // The folder above it is the root.
+    t.equal(resolver.answer('/', {}, 1n), 'PARENT')
+    t.equal(isServing, !isFree)
+    t.equal(scene.told().length, isFree ? 0 : 1)
+  }
 })
