@@ -34,31 +34,38 @@ function started(
   return child
 }
 
+// They mostly wait for processes to start.
+t.jobs = 2
+
 const lines = (text: string) =>
   text
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))
 
-t.test('on stdout there are events and nothing else, each with its common facts', { skip }, async (t) => {
-  const place = placeFor(t)
-  const child = started(place, ['--events', '-'])
-  await child.says(/"mounted"/)
-  await keepmount(place, 'stop', 'it')
-  t.equal((await child.end()).code, 0)
-  const events = lines(child.stdout)
-  t.strictSame(
-    events.map(({ event }) => event),
-    ['held', 'mounted', 'stopped'],
-  )
-  for (const event of events) {
-    t.strictSame(Object.keys(event).slice(0, 5), ['time', 'event', 'name', 'mountpoint', 'life'])
-    t.match(event, { time: /^\d{4}-\d\d-\d\dT[\d:.]+Z$/, name: 'it', mountpoint: place.mount, life: 1 })
-  }
-  t.match(child.stderr, /^\d\d:\d\d:\d\d\.\d{3} ⚓ held .*\n.* ● mounted .*\n(.*\n)*.* ○ stopped .*\n$/)
-})
+t.test(
+  'on stdout there are events and nothing else, each with its common facts',
+  { skip, buffered: true },
+  async (t) => {
+    const place = placeFor(t)
+    const child = started(place, ['--events', '-'])
+    await child.says(/"mounted"/)
+    await keepmount(place, 'stop', 'it')
+    t.equal((await child.end()).code, 0)
+    const events = lines(child.stdout)
+    t.strictSame(
+      events.map(({ event }) => event),
+      ['held', 'mounted', 'stopped'],
+    )
+    for (const event of events) {
+      t.strictSame(Object.keys(event).slice(0, 5), ['time', 'event', 'name', 'mountpoint', 'life'])
+      t.match(event, { time: /^\d{4}-\d\d-\d\dT[\d:.]+Z$/, name: 'it', mountpoint: place.mount, life: 1 })
+    }
+    t.match(child.stderr, /^\d\d:\d\d:\d\d\.\d{3} ⚓ held .*\n.* ● mounted .*\n(.*\n)*.* ○ stopped .*\n$/)
+  },
+)
 
-t.test('--quiet shows nothing, and an event file is its owner’s alone', { skip }, async (t) => {
+t.test('--quiet shows nothing, and an event file is its owner’s alone', { skip, buffered: true }, async (t) => {
   const place = placeFor(t)
   const managed = await Managed.serving(place, { options: ['--quiet'] })
   await managed.crash()
@@ -72,7 +79,7 @@ t.test('--quiet shows nothing, and an event file is its owner’s alone', { skip
   t.equal(lines(readFileSync(place.path('new.jsonl'), 'utf8')).at(-1).event, 'stopped')
 })
 
-t.test('a reader that never reads does not stop a mount from being revived', { skip }, async (t) => {
+t.test('a reader that never reads does not stop a mount from being revived', { skip, buffered: true }, async (t) => {
   const place = placeFor(t)
   execFileSync('mkfifo', [place.path('stuck')])
   const stuck = openSync(place.path('stuck'), constants.O_RDWR)
@@ -110,7 +117,7 @@ t.test('a reader that never reads does not stop a mount from being revived', { s
   t.strictSame(await place.left(), [])
 })
 
-t.test('events that nobody can take any more are no failure', { skip }, async (t) => {
+t.test('events that nobody can take any more are no failure', { skip, buffered: true }, async (t) => {
   const place = placeFor(t)
   const child = started(place, ['--events', '-'])
   await child.says(/"mounted"/)
@@ -122,7 +129,7 @@ t.test('events that nobody can take any more are no failure', { skip }, async (t
   t.equal((await child.end()).code, 0)
 })
 
-t.test('an event file on the managed mount itself is refused', { skip }, async (t) => {
+t.test('an event file on the managed mount itself is refused', { skip, buffered: true }, async (t) => {
   const place = placeFor(t)
   const managed = await Managed.serving(place)
   await managed.child.kill()
@@ -135,7 +142,7 @@ t.test('an event file on the managed mount itself is refused', { skip }, async (
 
 t.test(
   'on a terminal a pause has a clock, which is cleared when it ends',
-  { skip: skip || (!hasScript && 'script(1) is not installed') },
+  { skip: skip || (!hasScript && 'script(1) is not installed'), buffered: true },
   async (t) => {
     const place = placeFor(t)
     const argv = [

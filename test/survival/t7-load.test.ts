@@ -17,6 +17,9 @@ const FEWER_KILLS = 25
 const SEED = 20_240_524
 const ways = [mirrorfs, ...grafted('bindfs')]
 
+// Those that are not storms.
+t.jobs = 2
+
 t.test(
   `eight applications do not notice ${KILLS} kills of the daemon, nor those of holders and keepmount`,
   async (t) => {
@@ -49,7 +52,7 @@ t.test(
 for (const way of ways)
   t.test(
     `${way.name}: a tree that is copied through ten kills is the same afterwards`,
-    { skip: way.skip },
+    { skip: way.skip, buffered: true },
     async (t) => {
       const place = placeFor(t)
       const tree = join(place.source, 'tree')
@@ -71,14 +74,18 @@ for (const way of ways)
   )
 
 for (const way of ways)
-  t.test(`${way.name}: five mounts are kept at once, each with its own crashes`, { skip: way.skip }, async (t) => {
-    const places = Array.from({ length: 5 }, () => placeFor(t))
-    const start = (place: Place) => Managed.serving(place, { daemon: way.daemon(place), options: way.options })
-    const all = await Promise.all(places.map(start))
-    for (let i = 0; i < 5; i++) await Promise.all(all.map((managed) => managed.crash()))
-    for (const managed of all) {
-      t.equal((await managed.status()).life, 6)
-      t.same(await managed.stop(), { code: way.ends, signal: null })
-      await nothingLeft(t, managed.place)
-    }
-  })
+  t.test(
+    `${way.name}: five mounts are kept at once, each with its own crashes`,
+    { skip: way.skip, buffered: true },
+    async (t) => {
+      const places = Array.from({ length: 5 }, () => placeFor(t))
+      const start = (place: Place) => Managed.serving(place, { daemon: way.daemon(place), options: way.options })
+      const all = await Promise.all(places.map(start))
+      for (let i = 0; i < 5; i++) await Promise.all(all.map((managed) => managed.crash()))
+      for (const managed of all) {
+        t.equal((await managed.status()).life, 6)
+        t.same(await managed.stop(), { code: way.ends, signal: null })
+        await nothingLeft(t, managed.place)
+      }
+    },
+  )
