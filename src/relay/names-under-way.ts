@@ -45,8 +45,6 @@ interface UnderWay extends Waiter {
 export class NamesUnderWay {
   private readonly files = new Map<string, UnderWay>()
   private readonly waiting: (() => void)[] = []
-  /** Whose locks are waited for, one after the other; of some of them nobody wants to know any more. */
-  private awaited: readonly DaemonId[] = []
 
   /**
    * @param times what is to be given to the daemon: struct fuse_setattr_in by the kernel's id. Outlives the life
@@ -90,7 +88,7 @@ export class NamesUnderWay {
         const isRoot = handle.low === 1 && handle.high === 0
         const parked = each.parked()
         if (parked.some((request) => links(request, handle, file))) return this.arrived(key, each)
-        const folders = [handle, ...this.awaited]
+        const folders = [handle, ...(this.prober?.folders ?? [])]
         if (parked.some((request) => folders.some((folder) => mayHoldLock(request, folder)))) each.isBlocked()
         each.folder = handle
         this.whenFree(handle, () => (isRoot ? this.arrived(key, each) : climb(handle)))
@@ -156,13 +154,7 @@ export class NamesUnderWay {
 
   private whenFree(folder: DaemonId, done: () => void): void {
     const { prober } = this
-    if (prober) {
-      this.awaited = [...this.awaited, folder]
-      return prober.whenFree(folder.low, folder.high, () => {
-        this.awaited = this.awaited.filter((each) => each !== folder)
-        done()
-      })
-    }
+    if (prober) return prober.whenFree(folder.low, folder.high, done)
     if (this.waiting.length === 0) this.callProber()
     this.waiting.push(() => this.whenFree(folder, done))
   }

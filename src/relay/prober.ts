@@ -8,6 +8,7 @@ import { layout } from '../fuse/layout.js'
 import { notification } from '../fuse/message.js'
 import { rawSyscall } from '../native/ffi.js'
 import { allocate } from '../native/memory.js'
+import type { DaemonId } from './known-names.js'
 
 const inval = layout('fuse_notify_inval_inode_out')
 const { argument, op, token } = resolverMessage
@@ -35,8 +36,9 @@ interface Question {
   readonly ids: readonly number[]
   readonly held: boolean[]
   readonly take: Take
-  /** A notification instead, whose writing is all that is waited for. */
+  /** A notification instead, whose writing is all that is waited for: until the folder is free. */
   readonly notification?: Buffer
+  readonly folder?: DaemonId
 }
 
 export class Prober {
@@ -71,8 +73,13 @@ export class Prober {
     about.writeUInt32LE(low, 0)
     about.writeUInt32LE(high, 4)
     const each = notification('FUSE_NOTIFY_INVAL_ENTRY', about)
-    this.questions.push({ ids: [], held: [], take: done, notification: each })
+    this.questions.push({ ids: [], held: [], take: done, notification: each, folder: { low, high } })
     if (this.questions.length === 1) this.send()
+  }
+
+  /** Whose locks are waited for, one after the other; of some of them nobody may want to know any more. */
+  get folders(): DaemonId[] {
+    return this.questions.flatMap(({ folder }) => folder ?? [])
   }
 
   /** Takes up one answer, when the socket is readable. */

@@ -15,9 +15,7 @@ export class UnheardMoves {
   isServing = false
   private served: Buffer | null = null
   private moves = new Moves()
-  private readonly keptBack: Buffer[] = []
-  /** The requests whose answers are kept back: who sent them has the locks of the folders. */
-  held: readonly Buffer[] = []
+  private readonly keptBack: { readonly request: Buffer; readonly answer: Buffer }[] = []
   /** What the kernel has as the paths of nodeids, before the moves. By kernel's id. */
   private readonly paths = new Map<string, Buffer>()
 
@@ -37,8 +35,7 @@ export class UnheardMoves {
       end: () => {
         this.isServing = false
         this.served = null
-        if (this.keptBack.length > answers) this.held = [...this.held, request]
-        if (this.keptBack[answers]?.readInt32LE(outHeader.error.offset) !== 0) return
+        if (this.keptBack[answers]?.answer.readInt32LE(outHeader.error.offset) !== 0) return
         this.moves.add(request, (low, high) => this.pathBefore(low, high))
       },
     }
@@ -50,8 +47,13 @@ export class UnheardMoves {
     const isIts =
       served?.readUInt32LE(header.unique.offset) === uniqueLow &&
       served.readUInt32LE(header.unique.offset + 4) === uniqueHigh
-    if (isIts) this.keptBack.push(Buffer.from(message))
+    if (isIts) this.keptBack.push({ request: served, answer: Buffer.from(message) })
     return isIts
+  }
+
+  /** The requests whose answers are kept back: who sent them has the locks of the folders. */
+  get held(): Buffer[] {
+    return this.keptBack.map(({ request }) => request)
   }
 
   /** What the kernel has as the path of a nodeid. */
@@ -68,8 +70,7 @@ export class UnheardMoves {
   *tell(): Iterable<Buffer> {
     this.paths.clear()
     this.moves = new Moves()
-    this.held = []
-    yield* this.keptBack.splice(0)
+    for (const { answer } of this.keptBack.splice(0)) yield answer
   }
 
   private pathBefore(low: number, high: number): Buffer | undefined {
