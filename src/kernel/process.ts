@@ -119,8 +119,17 @@ export const waitChannelsOf = (pid: Pid): string[] =>
  */
 export const readFromBy = (pid: Pid): RemoteFd[] =>
   namesIn(`/proc/${pid}/task`).flatMap((tid) => {
-    const [number = '', fd] = (readOr(`/proc/${pid}/task/${tid}/syscall`) ?? '').split(' ')
-    return reading.has(number) ? [Number(fd) as RemoteFd] : []
+    const [number = -1, fd] = callOf(Number(tid))
+    return reading.has(number) ? [fd as RemoteFd] : []
   })
 
-const reading = new Set((['read', 'readv', 'splice', 'recvmsg'] as const).map((name) => `${numberOf(name, arch)}`))
+const reading = new Set((['read', 'readv', 'splice', 'recvmsg'] as const).map((name) => numberOf(name, arch)))
+
+/**
+ * The number and the arguments of the system call that a thread waits in; none if it does not, or that is not for us to see.
+ * Source: proc_pid_syscall(5).
+ */
+export const callOf = (tid: number): number[] => {
+  const [number = '', ...values] = (readOr(`/proc/${tid}/syscall`) ?? '').split(' ')
+  return /^\d+$/.test(number) ? [number, ...values].map(Number) : []
+}

@@ -3,12 +3,14 @@
 // is no such name: that is what they hope for, and they come back with the request that makes it.
 // Source: fs/namei.c, filename_create, do_mkdirat and retry_estale.
 import { closeSync, openSync, readSync } from 'node:fs'
-import { readOr } from '../kernel/procfs.js'
+import { callOf } from '../kernel/process.js'
 import { arch } from '../native/arch.js'
 import { numberOf, x64Calls } from '../native/syscall-numbers.js'
+import { namesBelow } from './identity.js'
 
 const PATH_MAX = 4096
 const NUL = 0
+const SLASH = Buffer.from('/')
 
 /** Which argument of each call is the path of the new name. */
 const pathAt = new Map<number, number>([
@@ -31,10 +33,12 @@ const pathAt = new Map<number, number>([
  * called so too. False where that can't be told. Source: proc_pid_syscall(5), proc_pid_mem(5).
  */
 export function isMaking(tid: number, name: Buffer): boolean {
-  const [number = '', ...values] = (readOr(`/proc/${tid}/syscall`) ?? '').split(' ')
-  const address = values[pathAt.get(Number(number)) ?? values.length]
-  const names = address === undefined ? [] : namesOf(textAt(tid, Number(address)))
-  return names.findIndex((each) => each.equals(name)) === names.length - 1 && names.length > 0
+  const [number = -1, ...values] = callOf(tid)
+  const address = values[pathAt.get(number) ?? values.length]
+  // As below the root, be it relative or not.
+  const path = address === undefined ? SLASH : Buffer.concat([SLASH, textAt(tid, address)])
+  const names = namesBelow(SLASH, path) ?? []
+  return names.length > 0 && names.findIndex((each) => each.equals(name)) === names.length - 1
 }
 
 function textAt(tid: number, address: number): Buffer {
@@ -51,12 +55,4 @@ function textAt(tid: number, address: number): Buffer {
   } catch {
     return text.subarray(0, 0)
   }
-}
-
-function namesOf(path: Buffer): Buffer[] {
-  return path
-    .toString('latin1')
-    .split('/')
-    .filter((each) => each !== '')
-    .map((each) => Buffer.from(each, 'latin1'))
 }
