@@ -1,4 +1,5 @@
 // Which generations the nodeids of a mount have. What the kernel holds can only be asked for by both.
+import { FUSE_ROOT_ID } from '../fuse/flags.js'
 import type { Daemon } from './daemon.js'
 import { isDots, namesIn } from './directory.js'
 import type { Query } from './query.js'
@@ -14,7 +15,6 @@ const MOST_COUNTED = 4096
 const FEW_COUNTED = 64
 /** Of the root, what is not among the first is not asked for. */
 const MOST_NAMES = 256
-const FUSE_ROOT_ID = 1
 
 export class Generations {
   /** True once this life has given out a nodeid. */

@@ -4,6 +4,7 @@
 // A life may have renamed or removed a name and died before it said so. The kernel's paths are then those of before, and
 // could lead to another file: these requests, which are sent again, go first, one after the other, and nothing else is served
 // until they are settled, nor anything believed that the inode number does not prove. The kernel is told when all is found.
+import { FUSE_ROOT_ID } from '../fuse/flags.js'
 import { AwaitedNames } from './awaited-names.js'
 import { Belongings } from './belongings.js'
 import type { Daemon } from './daemon.js'
@@ -22,7 +23,6 @@ import { UnheardMoves } from './unheard-moves.js'
 
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
-const FUSE_ROOT_ID = 1
 /** The kernel may have a removed name for an instant longer than its daemon. */
 const MOST_LOOKS = 20
 
@@ -311,7 +311,7 @@ export class Stale {
     const { nodes } = translator
     const slot = nodes.ofKernel(query.low, query.high)
     const isDoubtful = slot >= 0 && nodes.doubtful[slot] !== 0
-    if (isDoubtful && isOfNoName(path)) return this.keep(key, slot)
+    if (isDoubtful && isOfNoName(path)) return this.keep(key, slot, 0)
     if (this.onPinned) this.moves.learn(key, path)
     const id = { ...query, hiddenAs: this.memory.hiddenAs.get(key) ?? query.low }
     const now = this.moves.present(path)
@@ -329,16 +329,19 @@ export class Stale {
       return this.askAgain(key, query)
     }
     // The kernel is just taking its last name away.
-    if (isDoubtful && known?.links === 0) return this.keep(key, slot)
+    if (isDoubtful && known?.links === 0) return this.keep(key, slot, 0)
     const isAwaited = statx && known && !isOfNoName(now) && this.awaited.await(key, query, statx)
     if (!isAwaited) this.fail(key, query)
   }
 
-  /** It has no name by which the daemon could know it better. */
-  private keep(key: string, slot: number): void {
+  /**
+   * It stays what this life knows it as: no name was found by which the daemon could know it better.
+   * @param looks how often that is looked for from now on
+   */
+  private keep(key: string, slot: number, looks: number): void {
     const { nodes, daemon } = this.translator ?? {}
     if (!nodes || !daemon) return
-    nodes.doubtful[slot] = 0
+    nodes.doubtful[slot] = looks
     this.awaited.found(key, daemon, { low: nodes.daemonLow[slot] ?? 0, high: nodes.daemonHigh[slot] ?? 0 })
     this.settled(key)
   }
@@ -424,13 +427,9 @@ export class Stale {
   }
 
   private fail(key: string, query: Query): void {
-    const { nodes, daemon } = this.translator ?? {}
+    const { nodes } = this.translator ?? {}
     const slot = nodes?.ofKernel(query.low, query.high) ?? -1
-    if (nodes && daemon && slot >= 0) {
-      this.awaited.found(key, daemon, { low: nodes.daemonLow[slot] ?? 0, high: nodes.daemonHigh[slot] ?? 0 })
-      if (nodes.doubtful[slot]) nodes.doubtful[slot]--
-      return this.settled(key)
-    }
+    if (nodes && slot >= 0) return this.keep(key, slot, Math.max(0, (nodes.doubtful[slot] ?? 0) - 1))
     this.lost.set(key, { low: query.low, high: query.high })
     this.awaited.lost(key)
     if (!query.isOptional) this.translator?.surroundings.report('a file of an earlier life is gone', { nodeid: key })
