@@ -3,10 +3,10 @@
 // and then sleeps again.
 import { dirname } from 'node:path'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { FUSE_ROOT_ID } from '../fuse/flags.js'
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
 import { Memory } from './memory.js'
-import type { Pin } from './pin.js'
 import { hasOurPath, openFilesAmong, pinsOf } from './pins.js'
 import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
@@ -21,7 +21,6 @@ const PINS_DEADLINE_MS = 2000
 /** How long a heal waits for a moment without requests. */
 const QUIET_DEADLINE_MS = 100
 const CLEAR_MS = 10
-const ROOT_ID = 1
 const LONG_MS = 1000
 const WARM_UPS = 8
 /** Of a load, so many messages are served for each process that is looked at. */
@@ -116,7 +115,7 @@ class Serving {
       isPinning = false
       translator.isReserved = false
       stale.release()
-      tell({ kind: 'serving', errno: Math.max(0, -translator.daemon.ask('STATFS', ROOT_ID, 0)) })
+      tell({ kind: 'serving', errno: Math.max(0, -translator.daemon.ask('STATFS', FUSE_ROOT_ID, 0)) })
     }
     stale.begin(null, serve)
     this.findPins()
@@ -142,18 +141,17 @@ class Serving {
     const known = scan.pins.filter(({ nodeLow, nodeHigh }) => nodeLow !== 0 || nodeHigh !== 0)
     stale.seesAll = known.length === scan.pins.length
     const open = openFilesAmong(known)
-    const pathOf = (pin: Pin): string | null => (hasOurPath(pin) ? pin.path : null)
+    const located = known.map((pin) => ({ pin, path: hasOurPath(pin) ? pin.path : null }))
     // By which name the kernel will know a file that has several, nobody can say: the folder of each is in use.
-    const folders = known.flatMap((pin) => {
-      const path = pathOf(pin)
-      return pin.folder ? [{ ...pin.folder, path: path && dirname(path) }] : []
-    })
-    const nodes = known.map((pin) => ({
+    const folders = located.flatMap(({ pin: { folder }, path }) =>
+      folder ? [{ ...folder, path: path && dirname(path) }] : [],
+    )
+    const nodes = located.map(({ pin, path }) => ({
       low: pin.nodeLow,
       high: pin.nodeHigh,
       generation: pin.generation,
       isOpen: open.has(pin),
-      path: pathOf(pin),
+      path,
     }))
     stale.know([...folders, ...nodes])
   }
