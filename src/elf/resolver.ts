@@ -3,10 +3,11 @@
 // kernel (FUSE_EXPORT_SUPPORT), a purge writes back, a notification waits for locks. It answers on the socket it is asked by
 // (fd 0), one message for one message, and ends with the supervisor or when the socket's other end is closed.
 //
-//   question: | u32 op | 0          | u64 token | argument …                              from 16 on
+//   question: | u32 op | i32 flags  | u64 token | argument …                              from 16 on
 //   answer:   | u32 op | i32 result | u64 token | … struct statx at 48 | path at 304 …    cut at 16 where there is no path
 //   of READ:  | u32 op | i32 result | u64 token | the file …
-import { openFlags } from '../native/open-flags.js'
+import { fileHandle, MAX_HANDLE_SZ } from '../native/file-handles.js'
+import { atFlags, openFlags } from '../native/open-flags.js'
 import { address, at, frame, type Program } from './program.js'
 
 export const resolverQuestions = {
@@ -70,14 +71,11 @@ const HEADER_SIZE = argument
 const STATX_SIZE = path - statx
 const PATH_MAX = 4096
 const PART = 0x1_0000
-const HANDLE_ROOM = 128
-const AT_SYMLINK_FOLLOW = 0x400
-const AT_EMPTY_PATH = 0x1000
-const AT_HANDLE_CONNECTABLE = 2
+const { AT_FDCWD, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH, AT_HANDLE_CONNECTABLE } = atFlags
 const FILEID_INO64_GEN = 0x81
 const HANDLE_BYTES = 12
 /** Of struct file_handle, before the words of the file system. */
-const HANDLE_HEAD = 8
+const HANDLE_HEAD = fileHandle.f_handle
 const CHANNEL = 3
 /** The number that each file gets in its turn, so that the name of its link is known beforehand. */
 const TURN = 9
@@ -88,7 +86,6 @@ const PR_SET_SECUREBITS = 28
 const SECBIT_NO_SETUID_FIXUP = 4
 const PROT_READ_WRITE = 3
 const MAP_PRIVATE_ANONYMOUS = 0x22
-const AT_FDCWD = -100
 const O_CLOEXEC = 0o2000000
 const O_PATH = 0o10000000
 const RESOLVE_CACHED = 0x20
@@ -328,7 +325,7 @@ export const resolver: Program = {
 
     ['label', 'handle'],
     ['move', 'op', 'cursor'],
-    ['add', 'op', HANDLE_HEAD + HANDLE_ROOM],
+    ['add', 'op', HANDLE_HEAD + MAX_HANDLE_SZ],
     ['load', 'fd', 4, at('buffer', result)],
     ['call', 'name_to_handle_at', AT_FDCWD, 'op', 'cursor', frame(0), 'fd'],
     ['move', 'fd', 'result'],

@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { rawSyscall } from '../native/ffi.js'
 import { allocate } from '../native/memory.js'
-import { openFlags } from '../native/open-flags.js'
+import { atFlags, openFlags } from '../native/open-flags.js'
 
-const AT_FDCWD = -100
+const { AT_FDCWD } = atFlags
 /** Of a path in procfs. */
 const PATH_ROOM = 256
 const ROOM = 4096

@@ -21,7 +21,7 @@ const MSG_NOSIGNAL = 0x4000
 const { argument, result, token } = resolverMessage
 /** Since the last answer. */
 const PATIENCE_MS = 100
-/** Source: fs/fuse/inode.c, fuse_encode_fh; the flags are those of a handle with its folder. */
+/** Source: fs/fuse/inode.c, fuse_encode_fh. Above the bits of the type, a handle with its folder has flags. */
 export const FILEID_INO64_GEN = 0x81
 const FILEID_INO64_GEN_PARENT = 0x82
 const TYPE_BITS = 0xff
@@ -40,13 +40,15 @@ export function readHandle(bytes: Buffer): FileHandle | null {
   const size = bytes.readUInt32LE(handle_bytes)
   const type = bytes.readUInt32LE(handle_type) & TYPE_BITS
   if (size < NODE_SIZE || (type !== FILEID_INO64_GEN && type !== FILEID_INO64_GEN_PARENT)) return null
-  const node = (at: number): NodeHandle => ({
-    high: bytes.readUInt32LE(at),
-    low: bytes.readUInt32LE(at + 4),
-    generation: bytes.readUInt32LE(at + 8),
-  })
-  return { node: node(f_handle), folder: size < 2 * NODE_SIZE ? null : node(f_handle + NODE_SIZE) }
+  return { node: nodeAt(bytes, f_handle), folder: size < 2 * NODE_SIZE ? null : nodeAt(bytes, f_handle + NODE_SIZE) }
 }
+
+/** The three words of a nodeid. */
+export const nodeAt = (bytes: Buffer, at: number): NodeHandle => ({
+  high: bytes.readUInt32LE(at),
+  low: bytes.readUInt32LE(at + 4),
+  generation: bytes.readUInt32LE(at + 8),
+})
 
 /**
  * The texts of these files, empty where what is looked for is not in it: most are long and of no interest, and as strings

@@ -9,14 +9,14 @@ import { atFlags } from '../native/open-flags.js'
 import { isApart, isSameFile } from '../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../native/types.js'
 import { BoundSockets, withBound } from './bound-sockets.js'
-import { type FileHandle, handlesOf, readFiles, readHandle } from './looking.js'
+import { type FileHandle, handlesOf, nodeAt, readFiles, readHandle } from './looking.js'
 import { type Bind, Mounts, namedIn } from './mounts.js'
 import { commandOf, type Pin, type PinKind, unknown } from './pin.js'
 import { keyOf } from './query.js'
 
-const AT_FDCWD = -100
 const handle = Buffer.alloc(fileHandle.f_handle + MAX_HANDLE_SZ)
 const mountId = Buffer.alloc(4)
+const { AT_FDCWD, AT_SYMLINK_FOLLOW, AT_HANDLE_CONNECTABLE, AT_EMPTY_PATH } = atFlags
 
 /** All that there is, at once. */
 export function pinsOf(device: string, excluded: ReadonlySet<number>, looker: number): Pin[] {
@@ -277,7 +277,7 @@ export function filesInFlight(): Pin[] {
 
 /** The file that a socket is bound to. False if it is on another file system. */
 function addBound(pins: Pin[], file: string, pid: number | null, bound: Fd, device: string): boolean {
-  if (deviceOf(bound, '', atFlags.AT_EMPTY_PATH) !== device) return false
+  if (deviceOf(bound, '', AT_EMPTY_PATH) !== device) return false
   const found: Pin[] = []
   const path = `/proc/self/fd/${bound}`
   add(found, path, 'socket', pid, linkOf(path) ?? '')
@@ -293,7 +293,7 @@ function add(
   path: string,
   ids?: ReadonlySet<number>,
 ): void {
-  const isTold = kind === 'open' && mayTellFolder(path) && takeHandle(file, atFlags.AT_HANDLE_CONNECTABLE)
+  const isTold = kind === 'open' && mayTellFolder(path) && takeHandle(file, AT_HANDLE_CONNECTABLE)
   if (!isTold && !takeHandle(file, 0)) return
   if (ids && !ids.has(mountId.readInt32LE())) return
   const found = readHandle(handle)
@@ -302,7 +302,6 @@ function add(
 
 function takeHandle(file: string, flags: number): boolean {
   handle.writeUInt32LE(MAX_HANDLE_SZ, fileHandle.handle_bytes)
-  const { AT_SYMLINK_FOLLOW } = atFlags
   return rawSyscall('name_to_handle_at', AT_FDCWD, cstring(file), handle, mountId, AT_SYMLINK_FOLLOW | flags) >= 0
 }
 
@@ -316,16 +315,7 @@ function watches(pins: Pin[], pid: number, file: string, sdev: string): void {
     const hex = line.includes(sdev) ? /fhandle-type:8[12] f_handle:([0-9a-f]{24})/.exec(line)?.[1] : undefined
     if (hex === undefined) continue
     const bytes = Buffer.from(hex, 'hex')
-    pins.push({
-      pid,
-      command: commandOf(pid),
-      path: '',
-      kind: 'watch',
-      nodeHigh: bytes.readUInt32LE(0),
-      nodeLow: bytes.readUInt32LE(4),
-      generation: bytes.readUInt32LE(8),
-      file,
-    })
+    pins.push(pinOf({ node: nodeAt(bytes, 0), folder: null }, pid, 'watch', '', file))
   }
 }
 

@@ -2,10 +2,11 @@
 // a resolver, or when it is gone, every question is answered with null.
 import { RESOLVER_MESSAGE_SIZE, resolverMessage, resolverQuestions } from '../elf/resolver.js'
 import { rawSyscall } from '../native/ffi.js'
+import { fileHandle } from '../native/file-handles.js'
 import { borrowPages, returnPages } from '../native/pages.js'
 import { attributesFrom } from './cached-attributes.js'
 import type { Known } from './identity.js'
-import { FILEID_INO64_GEN, type NodeHandle } from './looking.js'
+import { FILEID_INO64_GEN, type NodeHandle, nodeAt } from './looking.js'
 import { keyOf } from './query.js'
 
 const MSG_DONTWAIT = 0x40
@@ -174,9 +175,7 @@ export class ResolverLine {
 
   /** Source: fs/fuse/inode.c, fuse_encode_fh. */
   private handle(): NodeHandle {
-    const at = resolverMessage.argument + 8
-    const word = (i: number): number => this.message.view.getUint32(at + 4 * i, true)
-    return { high: word(0), low: word(1), generation: word(2) }
+    return nodeAt(this.message.bytes, resolverMessage.argument + fileHandle.f_handle)
   }
 
   /** Source: statx(2): stx_mask 0, stx_nlink 16, stx_mode 28, stx_ino 32, stx_size 40, stx_mtime 112. */
