@@ -96,20 +96,17 @@ interface Done {
 
 /** @returns how long the process stood still, in microseconds; null for one that has ended */
 function exchangeIn(pid: Pid, fds: readonly RemoteFd[], replacement: Fd, done: Done[]): number | null {
-  const copies: Done[] = []
-  try {
-    const exchanged = unlessEnded(() => {
-      for (const fd of fds) copies.push({ pid, fd, previous: copyOf(pid, fd) })
-      return exchangeFds(pid, fds, replacement)
-    })
-    for (const { fd } of exchanged?.fds ?? []) {
-      const at = copies.findIndex((copy) => copy.fd === fd)
-      done.push(...copies.splice(at, 1))
-    }
-    return exchanged?.stopUs ?? null
-  } finally {
-    for (const { previous } of copies) closeFd(previous)
-  }
+  return unlessEnded(() =>
+    withTarget(pid, fds, (target) => {
+      const { stopUs, fds: replaced } = exchangeOf(target, replacement)
+      for (const { fd } of replaced) {
+        const previous = target.previous.get(fd)
+        if (previous !== undefined) done.push({ pid, fd, previous })
+        target.previous.delete(fd)
+      }
+      return stopUs
+    }),
+  )
 }
 
 /** One that cannot be put back reads from a socket whose other end is closed, and ends. */
@@ -118,19 +115,6 @@ function putBack(pid: Pid, fd: RemoteFd, previous: Fd): void {
     exchangeFds(pid, [fd], previous)
   } catch (error) {
     if (!(error instanceof GraftError || error instanceof SyscallError)) throw error
-  }
-}
-
-/** @throws GraftError `ended`, `no-right`, `no-channel` */
-function copyOf(pid: Pid, fd: RemoteFd): Fd {
-  let pidfd: Fd | undefined
-  try {
-    pidfd = pidfdOpen(pid)
-    return pidfdGetfd(pidfd, fd)
-  } catch (error) {
-    throw explained(error, pid)
-  } finally {
-    if (pidfd !== undefined) closeFd(pidfd)
   }
 }
 
@@ -157,51 +141,50 @@ function unlessEnded<T>(action: () => T): T | null {
  * whole only for that; where it takes more, or the threads are many, one of them does the rest while the others run.
  * @throws GraftError, SyscallError; the process is as before
  */
-export function exchangeFds(pid: Pid, fds: readonly RemoteFd[], replacement: Fd): Exchanged {
-  const target = prepare(pid, fds)
-  try {
-    setNonblocking(
-      replacement,
-      target.descriptors.some(({ nonblocking }) => nonblocking),
-    )
-    const there: { fd: RemoteFd | null } = { fd: null }
-    let replaced: readonly RemoteFd[] = []
-    const stops: number[] = []
-    const stop = (scope: 'all' | 'one', action: (remote: RemoteCalls) => void) =>
-      stops.push(whileStopped(target, scope, action))
-    const putThere = (remote: RemoteCalls): void => {
-      there.fd = fetched(remote, pid, replacement)
-    }
-    const replaceByIt = (remote: RemoteCalls): void => {
-      if (there.fd !== null) replaced = replace(remote, there.fd, target)
-    }
-    let isDone = false
-    try {
-      if (target.isQuick)
-        stop('all', (remote) => {
-          putThere(remote)
-          replaceByIt(remote)
-          if (there.fd === null) return
-          remote.raw('close', [there.fd])
-          there.fd = null
-          isDone = true
-        })
-      if (!isDone) {
-        stop('one', (remote) => {
-          if (!target.isQuick) putThere(remote)
-          there.fd ??= handOver(remote, target.pidfd, replacement)
-          if (target.sets.length > 0) remote.scratch()
-        })
-        stop('all', replaceByIt)
-      }
-    } finally {
-      if (target.scratch.address !== 0 || there.fd !== null)
-        tidy(() => stop('one', (remote) => cleanUp(remote, there.fd)))
-    }
-    return { stopUs: Math.max(...stops), fds: replaced.map((fd) => ({ pid, fd })) }
-  } finally {
-    for (const fd of target.opened) closeFd(fd)
+export const exchangeFds = (pid: Pid, fds: readonly RemoteFd[], replacement: Fd): Exchanged =>
+  withTarget(pid, fds, (target) => exchangeOf(target, replacement))
+
+function exchangeOf(target: Target, replacement: Fd): Exchanged {
+  const { pid } = target
+  setNonblocking(
+    replacement,
+    target.descriptors.some(({ nonblocking }) => nonblocking),
+  )
+  const there: { fd: RemoteFd | null } = { fd: null }
+  let replaced: readonly RemoteFd[] = []
+  const stops: number[] = []
+  const stop = (scope: 'all' | 'one', action: (remote: RemoteCalls) => void) =>
+    stops.push(whileStopped(target, scope, action))
+  const putThere = (remote: RemoteCalls): void => {
+    there.fd = fetched(remote, pid, replacement)
   }
+  const replaceByIt = (remote: RemoteCalls): void => {
+    if (there.fd !== null) replaced = replace(remote, there.fd, target)
+  }
+  let isDone = false
+  try {
+    if (target.isQuick)
+      stop('all', (remote) => {
+        putThere(remote)
+        replaceByIt(remote)
+        if (there.fd === null) return
+        remote.raw('close', [there.fd])
+        there.fd = null
+        isDone = true
+      })
+    if (!isDone) {
+      stop('one', (remote) => {
+        if (!target.isQuick) putThere(remote)
+        there.fd ??= handOver(remote, target.pidfd, replacement)
+        if (target.sets.length > 0) remote.scratch()
+      })
+      stop('all', replaceByIt)
+    }
+  } finally {
+    if (target.scratch.address !== 0 || there.fd !== null)
+      tidy(() => stop('one', (remote) => cleanUp(remote, there.fd)))
+  }
+  return { stopUs: Math.max(...stops), fds: replaced.map((fd) => ({ pid, fd })) }
 }
 
 /** @returns how long it stood still, in microseconds */
@@ -246,14 +229,23 @@ interface Target {
   readonly sets: readonly RemoteFd[]
   /** It has so few threads, and nothing besides its descriptors to change, that all can be done in one stop. */
   readonly isQuick: boolean
-  /** Copies of the files that are replaced. */
-  readonly previous: ReadonlyMap<RemoteFd, Fd>
-  /** To be closed in the end. */
-  readonly opened: readonly Fd[]
+  /** Copies of the files that are replaced. Closed in the end, but for those that are taken out. */
+  readonly previous: Map<RemoteFd, Fd>
 }
 
-function prepare(pid: Pid, fds: readonly RemoteFd[]): Target {
+/** @throws GraftError `ended`, `no-right`, `no-channel`, and what the action throws */
+function withTarget<T>(pid: Pid, fds: readonly RemoteFd[], action: (target: Target) => T): T {
   const opened: Fd[] = []
+  const previous = new Map<RemoteFd, Fd>()
+  try {
+    return action(prepare(pid, fds, previous, opened))
+  } finally {
+    for (const fd of [...opened, ...previous.values()]) closeFd(fd)
+  }
+}
+
+/** @param opened gets what is to be closed in the end */
+function prepare(pid: Pid, fds: readonly RemoteFd[], previous: Map<RemoteFd, Fd>, opened: Fd[]): Target {
   const opening = (fd: number): Fd => {
     opened.push(fd as Fd)
     return fd as Fd
@@ -264,11 +256,10 @@ function prepare(pid: Pid, fds: readonly RemoteFd[]): Target {
     const instruction = syscallInstructionOf(pid)
     const memory = opening(openSync(`/proc/${pid}/mem`, 'r+'))
     const pidfd = opening(pidfdOpen(pid))
-    const previous = new Map(fds.map((fd) => [fd, opening(pidfdGetfd(pidfd, fd))]))
+    for (const fd of fds) previous.set(fd, pidfdGetfd(pidfd, fd))
     const isQuick = sets.length === 0 && readdirSync(`/proc/${pid}/task`).length <= FEW_THREADS
-    return { pid, pidfd, memory, instruction, scratch: { address: 0 }, descriptors, sets, isQuick, previous, opened }
+    return { pid, pidfd, memory, instruction, scratch: { address: 0 }, descriptors, sets, isQuick, previous }
   } catch (error) {
-    for (const fd of opened) closeFd(fd)
     throw explained(error, pid)
   }
 }
