@@ -1,7 +1,7 @@
 // The decoy: the mount that a life makes in its own namespace, and by which the kernel gives it its FUSE_INIT.
 import { type ServedMount, servedAmong, serversAmong } from '../capture/find-mount.js'
 import { waitingRequests } from '../kernel/connection.js'
-import { isFuse, type Mount, ownerOf, readMounts } from '../kernel/mountinfo.js'
+import { type Mount, ownerOf } from '../kernel/mountinfo.js'
 import { pollEvents } from '../native/poll.js'
 import type { Pid } from '../native/types.js'
 import type { Watcher } from '../native/watch.js'
@@ -54,22 +54,16 @@ export async function awaitDecoy(wanted: DecoyWanted): Promise<ServedMount> {
       asker = null
     }
   } finally {
-    asker?.end()
+    // The end of a process takes a processor, and the life that has its decoy waits for one.
+    setImmediate(() => asker?.end())
   }
 }
 
 /** Null as long as there is none. */
 const findDecoy = (wanted: DecoyWanted): ServedMount | null => servedAmong(candidates(wanted), wanted.family())
 
-/** The FUSE mounts there that may be the decoy. What we see as well is a copy of a mount of ours. */
-function candidates({ namespace, mountpoint }: DecoyWanted): Mount[] {
-  const there = namespace
-    .mounts()
-    .filter((mount) => isFuse(mount.type) && (mountpoint === null || mount.mountpoint === mountpoint))
-  if (there.length === 0) return []
-  const ours = new Set(readMounts().map(({ device }) => device))
-  return there.filter(({ device }) => !ours.has(device))
-}
+/** The mounts there that may be the decoy. */
+const candidates = ({ namespace, mountpoint }: DecoyWanted): Mount[] => namespace.ownMounts(mountpoint)
 
 /**
  * A decoy appears by a change of the namespace's mounts, of which none since its opening is lost. Who has its channel can

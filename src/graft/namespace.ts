@@ -1,8 +1,9 @@
 // The mount namespace of a life, kept open: it can be looked at and reached into whichever of the life's processes end.
 import { closeSync, openSync, readSync } from 'node:fs'
-import { type Mount, parseMountinfo } from '../kernel/mountinfo.js'
+import { devicesIn, fuseMountsIn, type Mount, mountTable } from '../kernel/mountinfo.js'
 import { duplicateFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
+import { asyncSyscall } from '../native/ffi.js'
 import { openFlags } from '../native/open-flags.js'
 import { pollEvents } from '../native/poll.js'
 import type { Fd, Pid } from '../native/types.js'
@@ -43,13 +44,24 @@ export class Namespace {
     return new Namespace(duplicateFd(this.table as Fd), duplicateFd(this.root as Fd))
   }
 
-  /** Its mounts, in the order they were made; touches none of them. */
-  mounts(): Mount[] {
+  /**
+   * The FUSE mounts that were made in it, in the order they were made; touches none of them. What the host has as well is a copy
+   * of a mount of the host's.
+   * @param mountpoint where they are, or null for anywhere
+   */
+  ownMounts(mountpoint: string | null): Mount[] {
+    const there = fuseMountsIn(this.mounts()).filter((mount) => mountpoint === null || mount.mountpoint === mountpoint)
+    if (there.length === 0) return []
+    const host = devicesIn(mountTable())
+    return there.filter(({ device }) => !host.has(device))
+  }
+
+  private mounts(): string {
     const chunks: Buffer[] = []
     for (let position = 0; ; ) {
       const chunk = Buffer.alloc(CHUNK)
       const length = readSync(this.table, chunk, 0, CHUNK, position)
-      if (length === 0) return parseMountinfo(Buffer.concat(chunks).toString('utf8'))
+      if (length === 0) return Buffer.concat(chunks).toString('utf8')
       chunks.push(chunk.subarray(0, length))
       position += length
     }
@@ -65,11 +77,13 @@ export class Namespace {
     return `/proc/${process.pid}/fd/${this.root}${path}`
   }
 
-  /** May be called again. */
+  /**
+   * May be called again. Whoever lets go of it last has to wait until it has been taken apart, some milliseconds: not this thread.
+   * Source: fs/namespace.c, put_mnt_ns and namespace_unlock.
+   */
   close(): void {
     if (!this.isOpen) return
     this.isOpen = false
-    closeSync(this.table)
-    closeSync(this.root)
+    for (const fd of [this.table, this.root]) void asyncSyscall('close', fd)
   }
 }

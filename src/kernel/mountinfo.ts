@@ -23,8 +23,18 @@ export const mountTable = (pid: Pid | 'self' = 'self'): string => readFileSync(`
 /** All mounts of a process's namespace, in the order they were made. @throws if the process is gone */
 export const readMounts = (pid: Pid | 'self' = 'self'): Mount[] => parseMountinfo(mountTable(pid))
 
-/** The FUSE mounts among them. The mount of `fusectl` is not one. */
-export const readFuseMounts = (pid: Pid | 'self' = 'self'): Mount[] => readMounts(pid).filter((m) => isFuse(m.type))
+/** The FUSE mounts among them. */
+export const readFuseMounts = (pid: Pid | 'self' = 'self'): Mount[] => fuseMountsIn(mountTable(pid))
+
+/** The FUSE mounts of a table; the mount of `fusectl` is not one. No other row is taken apart. */
+export const fuseMountsIn = (table: string): Mount[] =>
+  parseMountinfo(table.match(FUSE_ROWS)?.join('\n') ?? '').filter(({ type }) => isFuse(type))
+
+const FUSE_ROWS = /^.* - fuse(?:blk)?[. ].*$/gm
+
+/** The `major:minor` of all that is mounted. */
+export const devicesIn = (table: string): Set<string> =>
+  new Set(Array.from(table.matchAll(/^\d+ \d+ (\S+)/gm), ([, device = '']) => device))
 
 export const isFuse = (type: string): boolean => /^fuse(blk)?(\.|$)/.test(type)
 

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { isAmong } from '../capture/find-mount.js'
 import { Namespace } from '../graft/namespace.js'
 import { Connection } from '../kernel/connection.js'
-import { connectionOf, isFuse, type Mount, readMounts } from '../kernel/mountinfo.js'
+import { connectionOf, type Mount } from '../kernel/mountinfo.js'
 import { startedAt } from '../kernel/process.js'
 import type { Pid } from '../native/types.js'
 import { daemonFamily } from './life.js'
@@ -81,10 +81,8 @@ function abortDecoys(namespace: Namespace, mount: KnownMount | null, which: 'awa
 
 /** What is mounted there in the place of our mount; what the host has as well is a copy of somebody's. */
 function decoysIn(namespace: Namespace, mount: KnownMount | null): Mount[] {
-  const there = namespace.mounts().filter(({ type, mountpoint }) => isFuse(type) && mountpoint === mount?.mountpoint)
-  if (there.length === 0) return []
-  const host = new Set(readMounts().map(({ device }) => device))
-  return there.filter(({ device }) => device !== mount?.device && !host.has(device))
+  if (mount === null) return []
+  return namespace.ownMounts(mount.mountpoint).filter(({ device }) => device !== mount.device)
 }
 
 /** True if a process is past saving, all threads that are left of it, and one of them waits for something that can't be broken off. */

@@ -80,15 +80,19 @@ export function daemonFamily(helpers: ReadonlySet<number>, leader: Pid | null): 
  */
 export function killFamily(helpers: ReadonlySet<number>, patienceMs = 0): void {
   const pidfds: Fd[] = []
+  const living: Fd[] = []
   const ending: Fd[] = []
   try {
     for (const pid of daemonFamily(helpers, null))
       for (const pidfd of pidfdIfAlive(pid)) {
         pidfds.push(pidfd)
+        // A zombie, as the dead daemon itself is until it is reaped.
+        if (pollOnce(pidfd, pollEvents.POLLIN, 0) !== 0) continue
+        living.push(pidfd)
         if (patienceMs > 0 && isEnding(pid, pidfd)) ending.push(pidfd)
       }
     awaitEnd(ending, patienceMs)
-    killAndWait(pidfds)
+    killAndWait(living)
   } finally {
     for (const pidfd of pidfds) closeFd(pidfd)
   }

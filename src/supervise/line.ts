@@ -42,13 +42,15 @@ export class Line {
    * @param isAhead true if no life has the other end yet
    */
   begin(m: ManagedMount, isAhead: boolean): Promise<number | null> {
+    if (this.answered) return this.answered
     const { relay, channel, ours } = this
     const { mountpoint = '', device = '', owner = null } = m.mount ?? {}
     const of = { mountpoint, device, owner, excludePids: excluded(m) }
     const options = { channel, daemon: ours, life: m.number, isAhead, ...of }
     // Its end is told by `ended`.
-    this.answered ??= relay.start(options).catch(() => null)
-    return this.answered
+    const answered = relay.start(options).catch(() => null)
+    this.answered = answered
+    return answered
   }
 
   /** A life has the other end. */
