@@ -24,6 +24,9 @@ import type { ManagedMount } from './managed-mount.js'
 import { begin, bringUp, DYING_MS, notGrafted } from './seeking.js'
 import { launchNext, Standby } from './standby.js'
 
+/** How long the namespace of a life is kept after its end. */
+const KEPT_MS = 100
+
 /** A life that is served through a relay. */
 export interface Graft {
   readonly line: Line
@@ -99,6 +102,7 @@ export function graft(m: ManagedMount, decoy: ServedMount): void {
   const answered = line.begin(m, false)
   line.handedOver()
   m.graft = { line, stopUs: exchanged.stopUs, since: performance.now(), answered }
+  m.namespace ??= m.seeking?.namespace.copy() ?? null
   void relay.ended.then((end) => {
     if (m.graft?.line !== line) return
     if (end.by === 'channel')
@@ -132,10 +136,13 @@ export function endGraft(m: ManagedMount): void {
   m.follower = null
   m.line?.withdraw(m)
   m.line = null
-  const { graft } = m
+  const { graft, namespace } = m
   m.graft = null
   m.healing = null
   graft?.line.end(m)
+  m.namespace = null
+  // The next life comes first; for long it must not keep what goes on the host.
+  if (namespace) setTimeout(() => namespace.close(), KEPT_MS).unref()
 }
 
 /** Takes the relay away for good, and all that was prepared for a next life. */

@@ -3,6 +3,7 @@
 import { closeSync, openSync } from 'node:fs'
 import type { ServedMount } from '../capture/find-mount.js'
 import type { HostFollower } from '../graft/host-follower.js'
+import type { Namespace } from '../graft/namespace.js'
 import type { Holders, HoldersOptions } from '../hold/holders.js'
 import { startedChildren } from '../kernel/children.js'
 import type { Connection } from '../kernel/connection.js'
@@ -104,6 +105,11 @@ export class ManagedMount {
   follower: HostFollower | null = null
   /** While a grafted life lives. */
   seeking: Seeking | null = null
+  /**
+   * That of a grafted life, kept beyond its end: the last process in a namespace takes it apart before its end is told, which
+   * would be 2 ms of a pause.
+   */
+  namespace: Namespace | null = null
   /** Settles when relays that are to end have ended: until then they may read the channel. */
   closing: Promise<unknown> = Promise.resolve()
   /** Restarts since the mount was last stable. */

@@ -67,6 +67,29 @@ t.test('it follows what is mounted on the host, and keeps nothing that has gone'
   await nothingLeft(t, place)
 })
 
+t.test('what a life has seen of the host does not outlive it until the next one', { skip }, async (t) => {
+  const place = placeFor(t)
+  const managed = await Managed.serving(place, {
+    daemon: stockDaemons.bindfs.command(place),
+    options: ['--restart-sec', '60', '--revive', 'graft'],
+  })
+  const other = place.path('other')
+  mkdirSync(other)
+  const stranger = new Child(['bindfs', '-f', place.source, other], { env: place.env, cwd: '/', stdio: 'ignore' })
+  place.undo(() => stranger.kill())
+  const { device } = await place.mountedAt(other)
+  // The first restart has no delay.
+  await managed.crash()
+  await managed.event('healed')
+  const from = managed.log.events.length
+  process.kill(managed.daemon, 'SIGKILL')
+  t.match(await managed.event('crashed', { from }), { restart_in_ms: 60_000 })
+  umount(other, 0)
+  await until(() => !connectionExists(connectionOf(device)), 'the end of the other connection')
+  await managed.stop()
+  await nothingLeft(t, place)
+})
+
 t.test('one that is killed is not missed', { skip }, async (t) => {
   const place = placeFor(t)
   const managed = await serving(place)
