@@ -184,6 +184,14 @@ export const featureTrials: Readonly<Record<Feature, readonly Operation[]>> = {
     stat('d'),
     rename('a', 'none', 'exchange'),
   ],
+  exchangeLinked: [
+    open(0, 'a'),
+    { kind: 'link', from: 'a', to: 'b' },
+    mkdir('d'),
+    rename('d', 'b', 'exchange'),
+    stat('b'),
+    stat('d'),
+  ],
   rmdir: [
     mkdir('d'),
     mkdir('d/e'),

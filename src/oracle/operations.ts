@@ -100,6 +100,7 @@ export const featureTable = {
   utimes: 'setting times',
   noreplace: 'renaming without replacing',
   exchange: 'exchanging two names',
+  exchangeLinked: 'exchanging a folder with a file that was linked',
   rmdir: 'removing folders',
   halfRead: 'folders that are read bit by bit',
   changingRead: 'folders that change while they are read: the other names once each',

@@ -132,6 +132,8 @@ function rename(model: Model, source: Found, target: Found, how: Arguments['rena
   if (target.node && isWithin(source.folder, target.node)) return fails(how === 'exchange' ? 'EINVAL' : 'ENOTEMPTY')
   if (source.node === target.node) return done
   if (how === 'exchange') {
+    const isMixed = source.node.type === 'folder' && target.node?.type === 'file'
+    if (isMixed && model.left.has('exchangeLinked')) return impossible
     setName(source.folder, source.name, target.node)
     setName(target.folder, target.name, source.node)
     return done
