@@ -1,5 +1,6 @@
-// What makes a new name, sent again: done if what is there is what was asked for.
-import { FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
+// What makes a new name, sent again: done if what is there is what was asked for. Daemons make things in several steps, and may
+// have died between them: an empty folder is made once more, and a file that has no mode yet is given it.
+import { FATTR, FUSE_UNIQUE_RESEND_HIGH } from '../fuse/flags.js'
 import { layout } from '../fuse/layout.js'
 import { OUT_HEADER_SIZE } from '../fuse/message.js'
 import { opcodes } from '../fuse/opcodes.js'
@@ -11,7 +12,10 @@ import { namesOf } from './names.js'
 import { answerAs, answered, forget, lookup, type Resent, type Settling, terminated, word } from './resent-request.js'
 import type { Translator } from './translator.js'
 
+const header = layout('fuse_in_header')
+const createIn = layout('fuse_create_in')
 const mknodIn = layout('fuse_mknod_in')
+const setattrIn = layout('fuse_setattr_in')
 const entryOut = layout('fuse_entry_out')
 
 const EEXIST = 17
@@ -22,11 +26,13 @@ const S_IFREG = 0o100000
 const S_IFLNK = 0o120000
 
 export const creations: Readonly<Record<'MKDIR' | 'MKNOD' | 'SYMLINK' | 'LINK', Settling>> = {
-  MKDIR: { was: (request, errno) => halfMade(request) ?? folderMade.was(request, errno) },
+  MKDIR: { was: (request, errno) => unmade(request) ?? folderMade.was(request, errno) },
   MKNOD: made(
     ({ mode, rdev, size }, { view }) =>
       (mode & S_IFMT) === (mknodIn.mode.get(view, IN_HEADER_SIZE) & S_IFMT || S_IFREG) &&
       ((mode & S_IFMT) !== S_IFREG ? rdev === mknodIn.rdev.get(view, IN_HEADER_SIZE) : size === 0n),
+    ({ translator, view }, found) =>
+      giveMode(translator, found, mknodIn.mode.get(view, IN_HEADER_SIZE), mknodIn.umask.get(view, IN_HEADER_SIZE)),
   ),
   SYMLINK: made(({ mode, low, high }, request) => {
     if ((mode & S_IFMT) !== S_IFLNK) return false
@@ -72,14 +78,21 @@ export function createOnce(translator: Translator, length: number, node: number,
   if (!isExclusive && result !== -EEXIST) return fail(-result)
   const { daemon, nodes, wire } = translator
   const [parentLow, parentHigh] = [nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0]
-  const found = daemon.lookup(parentLow, parentHigh, namesOf(translator, 'CREATE', length).names[0] ?? Buffer.alloc(0))
+  const [name = Buffer.alloc(0)] = namesOf(translator, 'CREATE', length).names
+  const mode = createIn.mode.get(view, IN_HEADER_SIZE)
+  let found = daemon.lookup(parentLow, parentHigh, name)
   if (found === null || typeof found === 'number') return fail(-result)
+  if (isNew(found) && giveMode(translator, found, mode, createIn.umask.get(view, IN_HEADER_SIZE))) {
+    daemon.forget(found.low, found.high, 1)
+    found = daemon.lookup(parentLow, parentHigh, name)
+    if (found === null || typeof found === 'number') return fail(-result)
+  }
   const entry = Buffer.from(wire.reply.bytes.subarray(OUT_HEADER_SIZE, OUT_HEADER_SIZE + entryOut.$size))
   const body = Buffer.alloc(8)
   const { O_CREAT, O_EXCL, O_TRUNC, O_NOCTTY } = openFlags
   const once = O_CREAT | O_EXCL | O_NOCTTY | (isExclusive ? O_TRUNC : 0)
   body.writeUInt32LE((flags & ~once) >>> 0)
-  const isIt = (found.mode & S_IFMT) === S_IFREG && (found.size === 0n || !isExclusive)
+  const isIt = isNew(found) || (!isExclusive && (found.mode & S_IFMT) === S_IFREG)
   const opened = isIt ? daemon.ask('OPEN', found.low, found.high, body) : result
   if (opened < 0) {
     daemon.forget(found.low, found.high, 1)
@@ -92,13 +105,44 @@ export function createOnce(translator: Translator, length: number, node: number,
   return true
 }
 
-/** What makes a new name: it was done if what is there is what was asked for. */
-function made(isIt: (found: Found, request: Resent) => boolean): Settling {
+const isNew = ({ mode, size }: Found): boolean => (mode & S_IFMT) === S_IFREG && size === 0n
+
+/**
+ * Gives what has no mode the one that was asked for, and its owner: a daemon that makes a file first without (unionfs-fuse) has
+ * died before it could.
+ * @returns true if the daemon was asked: its answer is in `wire.reply` now
+ */
+function giveMode(translator: Translator, found: Found, asked: number, umask: number): boolean {
+  const mode = asked & ~umask & ALL_BITS
+  if (mode === 0 || (found.mode & ALL_BITS) !== 0) return false
+  const { view } = translator.wire.request
+  const [uid, gid] = [header.uid.get(view, 0), header.gid.get(view, 0)]
+  const { FATTR_MODE, FATTR_UID, FATTR_GID } = FATTR
+  const body = Buffer.alloc(setattrIn.$size)
+  const fields = new DataView(body.buffer, body.byteOffset, body.length)
+  setattrIn.valid.set(fields, 0, FATTR_MODE | (uid === 0 ? 0 : FATTR_UID | FATTR_GID))
+  setattrIn.mode.set(fields, 0, (found.mode & S_IFMT) | mode)
+  setattrIn.uid.set(fields, 0, uid)
+  setattrIn.gid.set(fields, 0, gid)
+  translator.daemon.ask('SETATTR', found.low, found.high, body)
+  return true
+}
+const ALL_BITS = 0o7777
+
+/**
+ * What makes a new name: it was done if what is there is what was asked for.
+ * @param complete does what may not have been done of it
+ */
+function made(
+  isIt: (found: Found, request: Resent) => boolean,
+  complete?: (request: Resent, found: Found) => void,
+): Settling {
   return {
     was: (request) => {
       const found = lookup(request, request.low, request.high, request.names[0])
       if (found === null) return 'as the daemon says'
       const is = isIt(found, request)
+      if (is) complete?.(request, found)
       forget(request, found)
       // Asked again, since finding out may have asked for other things.
       return is && lookup(request, request.low, request.high, request.names[0]) ? 'entry' : 'as the daemon says'
@@ -109,18 +153,20 @@ function made(isIt: (found: Found, request: Resent) => boolean): Settling {
 const folderMade = made(({ mode }) => (mode & S_IFMT) === S_IFDIR)
 
 /**
- * Removes a folder that is there and cannot be read: a daemon that makes one in several steps (gocryptfs) may have died
- * between them. Nobody has seen it yet, and only an empty one can be removed. Null if there is none such.
+ * Removes the folder that is there, if it is empty: a daemon that makes one in several steps (gocryptfs, fuse-overlayfs,
+ * unionfs-fuse) may have died between them, which does not always show. Nobody has seen it yet: the folder above is locked.
+ * Null if there is none, or something in it.
  */
-function halfMade(request: Resent): 'again' | 'broken' | null {
+function unmade(request: Resent): 'again' | 'broken' | null {
   const { translator, low, high, names } = request
   const found = lookup(request, low, high, names[0])
   if (!found) return null
-  const isHalf = (found.mode & S_IFMT) === S_IFDIR && namesIn(translator.daemon, found.low, found.high) === null
-  const removed = isHalf ? translator.daemon.ask('RMDIR', low, high, terminated(names[0])) : -ENOTEMPTY
+  const isFolder = (found.mode & S_IFMT) === S_IFDIR
+  const removed = isFolder ? translator.daemon.ask('RMDIR', low, high, terminated(names[0])) : -ENOTEMPTY
+  const isHalf = removed < 0 && removed !== -ENOTEMPTY && namesIn(translator.daemon, found.low, found.high) === null
   forget(request, found)
-  if (removed === -ENOTEMPTY) return null
-  return removed >= 0 ? 'again' : 'broken'
+  if (removed >= 0) return 'again'
+  return isHalf ? 'broken' : null
 }
 
 /**

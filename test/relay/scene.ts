@@ -46,6 +46,7 @@ export class Scene {
   private readonly wire: Wire
   private own = 0n
   private tid = 0
+  private id = 0
 
   /**
    * @param resolver the socket on which the resolver is asked; without it there is none
@@ -104,6 +105,11 @@ export class Scene {
     this.tid = tid
   }
 
+  /** Whose user's and group's they are. */
+  as(id: number): void {
+    this.id = id
+  }
+
   /** The kernel asks. */
   ask(opcode: OpcodeName | number, unique: bigint, node: bigint, ...body: Buffer[]): void {
     const bytes = Buffer.concat([Buffer.alloc(40), ...body])
@@ -111,6 +117,8 @@ export class Scene {
     bytes.writeUInt32LE(typeof opcode === 'number' ? opcode : opcodes[opcode].number, 4)
     bytes.writeBigUInt64LE(unique, 8)
     bytes.writeBigUInt64LE(node, 16)
+    bytes.writeUInt32LE(this.id, 24)
+    bytes.writeUInt32LE(this.id, 28)
     bytes.writeUInt32LE(this.tid, 32)
     if (bytes.length > this.wire.request.bytes.length) this.wire.request = allocate(bytes.length)
     this.send(this.kernel, bytes)
