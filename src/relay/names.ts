@@ -21,6 +21,8 @@ export interface Taken {
   /** What loses a name. */
   readonly unnamed: DaemonId | undefined
   readonly areExchanged: boolean
+  /** Both names are one file's. */
+  readonly areOne: boolean
 }
 
 /**
@@ -36,6 +38,7 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
   const areExchanged = isExchange(view)
   const found: Found[] = []
   const keys: number[] = []
+  let first: DaemonId | undefined
   let unnamed: DaemonId | undefined
   for (const [i, name] of names.entries()) {
     // Both renames begin with the folder of the second name.
@@ -50,13 +53,16 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
       found.push(each)
       id = each
     }
+    if (i > 0 && first?.low === id.low && first.high === id.high)
+      return { found, keys, unnamed, areExchanged, areOne: true }
+    first = id
     // The first name of two is only moved.
     if (i < names.length - 1 || areExchanged) continue
     stale.belongings.unnamed(translator, id)
     keptOpen.keep(daemon, nodes, id, i === 0 ? node : nodes.ofDaemon(low, high))
     unnamed = id
   }
-  return { found, keys, unnamed, areExchanged }
+  return { found, keys, unnamed, areExchanged, areOne: false }
 }
 
 /**

@@ -311,8 +311,14 @@ export class Translator implements Late {
     const { retries } = this.stale.memory
     if (isOntoItself(this, shape.name, length, node))
       return this.refuse(low, originalHigh, retries.mayTell([this.wire.request.bytes]) ? ESTALE : 0)
-    retries.passed(inHeader.pid.get(view, 0), opcode)
     const taken = lookUpTaken(this, shape.name, length, node)
+    // The kernel asks for no rename from one name of a file to another. It holds this one by the name that it has found first,
+    // with the nodeid of an earlier life, and has been told another one by the name that it has found last.
+    if (taken?.areOne && retries.mayTell([this.wire.request.bytes])) {
+      settleTaken(this, taken, false)
+      return this.refuse(low, originalHigh, ESTALE)
+    }
+    retries.passed(inHeader.pid.get(view, 0), opcode)
     if (resent && settleResent(this, shape, length, node, handle)) {
       if (taken) settleTaken(this, taken, false)
       return

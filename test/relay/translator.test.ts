@@ -1,6 +1,8 @@
 // The relay's rules without a kernel and without a daemon: what goes in at one end and what comes out at the other.
 import t from 'tap'
 import { resolverMessage, resolverQuestions } from '../../src/elf/resolver.js'
+import { FATTR } from '../../src/fuse/flags.js'
+import { layout } from '../../src/fuse/layout.js'
 import { opcodes } from '../../src/fuse/opcodes.js'
 import { closeFd } from '../../src/native/descriptor.js'
 import { openFlags } from '../../src/native/open-flags.js'
@@ -8,6 +10,7 @@ import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
 import { Memory } from '../../src/relay/memory.js'
 import { SPLICED } from '../../src/relay/pieces.js'
 import { MOST_DATA } from '../../src/relay/wire.js'
+import { withResolver } from './played-resolver.js'
 import { type Asked, entry, halves, LIFE, name, RESENT, reply, Scene, words } from './scene.js'
 
 const EPERM = 1
@@ -16,12 +19,15 @@ const EINTR = 4
 const EIO = 5
 const EAGAIN = 11
 const EEXIST = 17
+const ENOTEMPTY = 39
 const ENOSYS = 38
 const ESTALE = 116
 const O_APPEND = 0o2000
 const O_CREAT = 0o100
 const O_TRUNC = 0o1000
 const O_EXCL = 0o200
+const { FATTR_MODE, FATTR_UID, FATTR_GID } = FATTR
+const setattr = layout('fuse_setattr_in')
 const number = (opcode: keyof typeof opcodes): number => opcodes[opcode].number
 
 t.test('a nodeid that this life gives out carries the life, and is the same each time', async (t) => {
@@ -357,14 +363,22 @@ t.test('a resent request is settled as if done once', async (t) => {
   const readable = [words(1n, 0n), nothing, nothing]
   const link = (node: bigint) => [words(node), name('l')]
   const none = { error: -ENOENT }
+  const filled = { error: -ENOTEMPTY }
   const set = halves(1, 1)
   const anyhow = halves(O_CREAT | 2, 0o100644, 0, 0)
   const exclusive = halves(O_CREAT | O_EXCL | 2, 0o100644, 0, 0)
   for (const [what, opcode, body, answers, told] of [
-    ['MKDIR done', 'MKDIR', mkdir, [-EEXIST, folder, ...readable, 'forgets', folder, 'forgets', folder], 0],
+    ['MKDIR done or half done', 'MKDIR', mkdir, [-EEXIST, folder, nothing, 'forgets', { again: folder }], 0],
+    ['MKDIR done and used', 'MKDIR', mkdir, [-EEXIST, folder, filled, 'forgets', folder, 'forgets', folder], 0],
+    [
+      'MKDIR done for good',
+      'MKDIR',
+      mkdir,
+      [-EEXIST, folder, { error: -EPERM }, ...readable, 'forgets', folder, 'forgets', folder],
+      0,
+    ],
     ['MKDIR not done', 'MKDIR', mkdir, [-EEXIST, file, 'forgets', file], -EEXIST],
-    ['MKDIR half done', 'MKDIR', mkdir, [-EEXIST, folder, { error: -EIO }, nothing, 'forgets', { again: folder }], 0],
-    ['MKDIR half done for good', 'MKDIR', mkdir, [-EEXIST, folder, { error: -EIO }, none, 'forgets'], -EIO],
+    ['MKDIR half done for good', 'MKDIR', mkdir, [-EEXIST, folder, none, { error: -EIO }, 'forgets'], -EIO],
     ['LINK done', 'LINK', link(3n), [-EPERM, numbered, attributes(7n, 5), attributes(9n, 5), 'forgets', numbered], 0],
     ['LINK to another', 'LINK', link(3n), [-EPERM, numbered, attributes(7n, 5), attributes(9n, 6)], -EPERM],
     ['LINK by its inode', 'LINK', link(3n), [-EPERM, file, attributes(5n, 5), attributes(5n, 5), 'forgets', file], 0],
@@ -405,6 +419,60 @@ t.test('a resent request is settled as if done once', async (t) => {
       `${what}: the daemon sees no mark`,
     )
     t.equal(scene.translator.pending.size, 0, `${what}: nothing is left open`)
+  }
+})
+
+t.test('what a daemon has made and given no mode yet is given it', async (t) => {
+  const bare = entry(9n, { mode: 0o100000 })
+  const whole = entry(9n, { mode: 0o100640 })
+  const nothing = Buffer.alloc(0)
+  const mknod = halves(0o100666, 0, 0o026, 0)
+  const create = halves(O_CREAT | O_EXCL | 2, 0o100666, 0o026, 0)
+  for (const [opcode, body, after] of [
+    ['MKNOD', mknod, ['forgets', whole]],
+    ['CREATE', create, ['forgets', whole, words(3n, 0n)]],
+  ] as const)
+    for (const caller of [0, 1000]) {
+      const scene = new Scene(t)
+      scene.as(caller)
+      scene.queue(2n, -EEXIST)
+      for (const answer of [bare, nothing, ...after])
+        if (answer === 'forgets') scene.willForget()
+        else scene.willSay(0, answer)
+      scene.ask(opcode, RESENT | 2n, 1n, body, name('f'))
+      t.match(scene.told(), [{ unique: RESENT | 2n, error: 0 }], opcode)
+      const given = scene.asked().find((asked) => asked.opcode === number('SETATTR'))
+      t.equal(given?.node, 9n)
+      t.equal(given?.body.readUInt32LE(setattr.mode.offset), 0o100640)
+      const isOwned = caller !== 0
+      t.equal(given?.body.readUInt32LE(setattr.valid.offset), isOwned ? FATTR_MODE | FATTR_UID | FATTR_GID : FATTR_MODE)
+      if (isOwned) t.equal(given?.body.readUInt32LE(setattr.uid.offset), caller)
+    }
+})
+
+t.test('a rename from one name of a file to another is for the kernel to leave undone', async (t) => {
+  const { scene } = withResolver(t)
+  scene.from(1234)
+  const rename = [words(1n), name('a'), name('b')] as const
+  for (const opcode of ['RENAME', 'RENAME2'] as const) {
+    const body = opcode === 'RENAME' ? rename : [words(1n), halves(2, 0), name('a'), name('b')]
+    scene.willSay(0, entry(9n))
+    scene.willSay(0, entry(9n))
+    scene.ask(opcode, 2n, 1n, ...body)
+    t.match(scene.told(), [{ unique: 2n, error: -ESTALE }], 'it looks up both again, and sees that they are one')
+    t.same(
+      scene.asked().filter((asked) => asked.opcode === number(opcode)),
+      [],
+    )
+    // Told so twice, an application would see it.
+    scene.willSay(0, entry(9n))
+    scene.willSay(0, entry(9n))
+    scene.ask(opcode, 4n, 1n, ...body)
+    t.same(scene.told(), [])
+    t.match(
+      scene.asked().filter((asked) => asked.opcode === number(opcode)),
+      [{ unique: 4n }],
+    )
   }
 })
 
