@@ -1,6 +1,7 @@
 // Names that will be looked up, asked for many at a time before that: one by one each would wait for the daemon to wake up, or
 // for a server far away.
 import type { Daemon, Found, Looked, Name } from './daemon.js'
+import { isFolder } from './identity.js'
 import { keyOf } from './query.js'
 
 const ROOT = { low: 1, high: 0 }
@@ -61,7 +62,7 @@ export class Ahead {
       ways = ways.flatMap(({ names }, i) => {
         const name = wanted[i]
         const at = name && this.found.get(placeOf(name))?.at(-1)
-        return isFound(at) && names.length > depth + 1 ? [{ names, at }] : []
+        return isFound(at) && isFolder(at) && names.length > depth + 1 ? [{ names, at }] : []
       })
     }
   }

@@ -118,7 +118,7 @@ export const isOfNoName = (path: Buffer): boolean => path.subarray(-DELETED.leng
 
 /** Removes the name that a daemon had given to an unlinked file while it was open. */
 export function removeHidden(daemon: Daemon, names: readonly Buffer[]): void {
-  const walked = walk(daemon, names.slice(0, -1))
+  const walked = walkToFolder(daemon, names.slice(0, -1))
   const name = names.at(-1)
   if (!walked || !name) return
   const { at: folder, above } = walked
@@ -146,7 +146,7 @@ function isSame(
 
 /** A time in whole seconds tells one file from another only now and then. */
 const looksSame = (found: Found, { mode, size, mtime }: Known): boolean =>
-  (mode & S_IFMT) === S_IFDIR || (size === found.size && mtime === found.mtime && mtime % SECOND !== 0n)
+  isFolder({ mode }) || (size === found.size && mtime === found.mtime && mtime % SECOND !== 0n)
 const SECOND = 1_000_000_000n
 
 /** libfuse's name for a file that was unlinked while open: `.fuse_hidden`, its nodeid and a counter, in 8 hex digits each. */
@@ -161,7 +161,7 @@ export const hiddenNode = (name: Buffer): number => Number.parseInt(HIDDEN.exec(
  */
 function findHidden(daemon: Daemon, names: readonly Buffer[], id: Id, known: Known | null): Same | null {
   const above = names.slice(0, -1)
-  const walked = walk(daemon, above)
+  const walked = walkToFolder(daemon, above)
   if (!walked) return null
   const { at: folder } = walked
   const hidden = (namesIn(daemon, folder.low, folder.high) ?? []).filter((name) => !Number.isNaN(hiddenNode(name)))
@@ -208,7 +208,8 @@ const COUNTED_FROM = 1n << 63n
 const MOST_COUNTED = 1n << 40n
 
 /**
- * Looks up names one in the other, from the root. All that it goes through counts a lookup, with `at` as the last.
+ * Looks up names one in the other, from the root. All that it goes through counts a lookup, with `at` as the last. No name is
+ * looked for in what is no folder, as the kernel would not: fuse-overlayfs dies of that. The path may be of before an exchange.
  * @param by the daemon, or what it has said already
  */
 function walk(
@@ -219,7 +220,7 @@ function walk(
   let at: Found = ROOT
   const above: Found[] = []
   for (const name of names) {
-    const next: Looked = by.lookup(at.low, at.high, name)
+    const next: Looked = isFolder(at) ? by.lookup(at.low, at.high, name) : null
     if (at !== ROOT) above.push(at)
     if (next === null || typeof next === 'number') {
       forgetAll(daemon, above)
@@ -229,7 +230,17 @@ function walk(
   }
   return { at, above }
 }
-const ROOT: Found = { low: 1, high: 0, generation: 0, ino: 1n, mode: 0, size: 0n, mtime: 0n, rdev: 0 }
+const ROOT: Found = { low: 1, high: 0, generation: 0, ino: 1n, mode: S_IFDIR, size: 0n, mtime: 0n, rdev: 0 }
+
+/** The same to a folder. */
+function walkToFolder(daemon: Daemon, names: readonly Buffer[]): { at: Found; above: Found[] } | null {
+  const walked = walk(daemon, names)
+  if (!walked || isFolder(walked.at)) return walked
+  forgetAll(daemon, [...walked.above, walked.at])
+  return null
+}
+
+export const isFolder = ({ mode }: Pick<Found, 'mode'>): boolean => (mode & S_IFMT) === S_IFDIR
 
 /** Gives up one lookup of each, the last one first. */
 export function forgetAll(daemon: Daemon, found: readonly DaemonId[]): void {

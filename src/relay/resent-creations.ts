@@ -8,6 +8,7 @@ import { IN_HEADER_SIZE } from '../fuse/request.js'
 import { openFlags } from '../native/open-flags.js'
 import type { Found } from './daemon.js'
 import { namesIn } from './directory.js'
+import { isFolder } from './identity.js'
 import { namesOf } from './names.js'
 import { answerAs, answered, forget, lookup, type Resent, type Settling, terminated, word } from './resent-request.js'
 import type { Translator } from './translator.js'
@@ -21,7 +22,6 @@ const entryOut = layout('fuse_entry_out')
 const EEXIST = 17
 const ENOTEMPTY = 39
 const S_IFMT = 0o170000
-const S_IFDIR = 0o040000
 const S_IFREG = 0o100000
 const S_IFLNK = 0o120000
 
@@ -150,7 +150,7 @@ function made(
   }
 }
 
-const folderMade = made(({ mode }) => (mode & S_IFMT) === S_IFDIR)
+const folderMade = made(isFolder)
 
 /**
  * Removes the folder that is there, if it is empty: a daemon that makes one in several steps (gocryptfs, fuse-overlayfs,
@@ -161,8 +161,7 @@ function unmade(request: Resent): 'again' | 'broken' | null {
   const { translator, low, high, names } = request
   const found = lookup(request, low, high, names[0])
   if (!found) return null
-  const isFolder = (found.mode & S_IFMT) === S_IFDIR
-  const removed = isFolder ? translator.daemon.ask('RMDIR', low, high, terminated(names[0])) : -ENOTEMPTY
+  const removed = isFolder(found) ? translator.daemon.ask('RMDIR', low, high, terminated(names[0])) : -ENOTEMPTY
   const isHalf = removed < 0 && removed !== -ENOTEMPTY && namesIn(translator.daemon, found.low, found.high) === null
   forget(request, found)
   if (removed >= 0) return 'again'

@@ -9,7 +9,7 @@ import { AwaitedNames } from './awaited-names.js'
 import { Belongings } from './belongings.js'
 import type { Daemon } from './daemon.js'
 import { Generations } from './generations.js'
-import { findCertain, findFile, forgetAll, isOfNoName, type Known, type Same } from './identity.js'
+import { findCertain, findFile, forgetAll, isFolder, isOfNoName, type Known, type Same } from './identity.js'
 import { removeLeavings } from './kept-open.js'
 import type { DaemonId } from './known-names.js'
 import { Memory } from './memory.js'
@@ -21,8 +21,6 @@ import type { ResolverLine } from './resolver-line.js'
 import type { Translator } from './translator.js'
 import { UnheardMoves } from './unheard-moves.js'
 
-const S_IFMT = 0o170000
-const S_IFDIR = 0o040000
 /** The kernel may have a removed name for an instant longer than its daemon. */
 const MOST_LOOKS = 20
 
@@ -362,8 +360,8 @@ export class Stale {
     const generation = generationOf(query)
     // The request that waits may itself have been the reason that it is known by now.
     const present = nodes.ofKernel(query.low, query.high)
-    const isFolder = known !== null && (known.mode & S_IFMT) === S_IFDIR
-    if (present < 0 && !isFolder && nodes.ofDaemon(found.low, found.high) >= 0 && this.mayBeLookedUpAnew(key)) {
+    const isAFolder = known !== null && isFolder(known)
+    if (present < 0 && !isAFolder && nodes.ofDaemon(found.low, found.high) >= 0 && this.mayBeLookedUpAnew(key)) {
       forgetAll(daemon, [...found.above, found])
       this.lost.set(key, { low: query.low, high: query.high })
       return this.settled(key)
@@ -379,7 +377,7 @@ export class Stale {
     if (present >= 0) nodes.doubtful[present] = 0
     this.awaited.found(key, daemon, found)
     if (found.hidden) belongings.addHidden(key, found.hidden)
-    if (isFolder) belongings.addModified(key, known.mtime)
+    if (isAFolder) belongings.addModified(key, known.mtime)
     this.settled(key)
   }
 

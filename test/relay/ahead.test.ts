@@ -5,6 +5,7 @@ import { entry, halves, Scene } from './scene.js'
 
 const ENOENT = 2
 const EIO = 5
+const folder = (id: bigint): Buffer => entry(id, { mode: 0o040755 })
 const path = (text: string): Buffer[] => text.split('/').map((name) => Buffer.from(name))
 const plan = (paths: Record<string, string>): Map<string, Buffer[]> =>
   new Map(Object.entries(paths).map(([key, text]) => [key, path(text)]))
@@ -21,8 +22,8 @@ t.test('all that is planned is looked up level by level, and nobody has to ask a
   ahead.prepare('unknown')
   t.same(lookups(scene), [], 'what is not planned is no reason')
   // First each name once, then those again that are asked for again.
-  for (const id of [10n, 20n]) scene.willSay(0, entry(id))
-  for (const id of [10n, 10n, 20n, 20n]) scene.willSay(0, entry(id))
+  for (const id of [10n, 20n]) scene.willSay(0, folder(id))
+  for (const id of [10n, 10n, 20n, 20n]) scene.willSay(0, folder(id))
   scene.willSay(0, entry(11n))
   scene.willSay(-ENOENT)
   scene.willSay(-EIO)
@@ -50,11 +51,25 @@ t.test('all that is planned is looked up level by level, and nobody has to ask a
   t.match(ahead.lookup(10, 0, Buffer.from('g')), { low: 12 }, 'what has been taken is asked for anew')
 })
 
+t.test('no name is looked for in what is no folder', async (t) => {
+  const scene = new Scene(t)
+  const { ahead } = scene.translator
+  ahead.plan(plan({ x: 'a/f' }))
+  // A folder and a file have been exchanged, and the path is of before that.
+  for (const id of [10n, 10n]) scene.willSay(0, entry(id))
+  ahead.prepare('x')
+  t.same(lookups(scene), [
+    [1n, 'a'],
+    [1n, 'a'],
+  ])
+})
+
 t.test('what nobody has taken is forgotten, a folder after what is in it, and not used any more', async (t) => {
   const scene = new Scene(t)
   const { ahead } = scene.translator
   ahead.plan(plan({ x: 'a/f', y: 'a/g' }))
-  for (const id of [10n, 10n, 10n, 11n, 12n]) scene.willSay(0, entry(id))
+  for (const id of [10n, 10n, 10n]) scene.willSay(0, folder(id))
+  for (const id of [11n, 12n]) scene.willSay(0, entry(id))
   ahead.prepare('x')
   ahead.lookup(1, 0, Buffer.from('a'))
   scene.asked()
@@ -78,7 +93,8 @@ t.test('a life that begins looks up what is in use ahead', async (t) => {
     isServing = true
   })
   scene.stale.gathered()
-  for (const id of [10n, 10n, 10n, 11n, 12n]) scene.willSay(0, entry(id))
+  for (const id of [10n, 10n, 10n]) scene.willSay(0, folder(id))
+  for (const id of [11n, 12n]) scene.willSay(0, entry(id))
   scene.stale.know(
     ['f', 'g'].map((name, i) => ({ low: 98 + i, high: 0, generation: 0, path: `/mnt/a/${name}`, isOpen: true })),
   )

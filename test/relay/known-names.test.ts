@@ -75,7 +75,8 @@ t.test('the folders above a file of an earlier life are known as long as the fil
   const { scene, answer } = withResolver(t)
   scene.ask('GETATTR', 2n, 99n, getattr)
   scene.stale.askDelayed()
-  for (const node of [7n, 8n, 9n]) scene.willSay(0, entry(node))
+  for (const node of [7n, 8n]) scene.willSay(0, entry(node, { mode: 0o040755 }))
+  scene.willSay(0, entry(9n))
   answer('/mnt/above/folder/file')
   t.same(
     scene.asked().map(({ opcode, node }) => [opcode, node]),
