@@ -6,6 +6,8 @@ import { withResolver } from './played-resolver.js'
 import { entry, halves, name, words } from './scene.js'
 
 const number = (opcode: keyof typeof opcodes): number => opcodes[opcode].number
+const EINVAL = 22
+const ENOTEMPTY = 39
 const ESTALE = 116
 const FOLDER = 0o040755
 
@@ -72,3 +74,32 @@ t.test('a rename to itself is told to look again once, and then that it is done'
     t.same(scene.asked(), [])
   }
 })
+
+t.test(
+  'a rename that would put a folder into itself is told what the kernel would say, where that is certain',
+  async (t) => {
+    const [fromWithin, intoItself] = [
+      { node: 99n, newDir: 1n, names: ['l', 'd'], errno: ENOTEMPTY },
+      { node: 1n, newDir: 99n, names: ['d', 'x'], errno: EINVAL },
+    ] as const
+    for (const { node, newDir, names, errno } of [fromWithin, intoItself])
+      for (const [path, isCertain] of [
+        ['/mnt/d (deleted)', true],
+        // Its folder is what has the name, as far as the path goes.
+        ['/mnt/d/e (deleted)', false],
+      ] as const) {
+        const { scene, resolver } = withResolver(t)
+        scene.ask('LOOKUP', 2n, 1n, name('d'))
+        scene.say(2n, 0, entry(5n, { mode: FOLDER }))
+        scene.adopt(99n, isCertain ? 5n : 6n)
+        scene.told()
+        scene.asked()
+        scene.from(1234)
+        scene.translator.spanning.meet(1234, true)
+        scene.ask('RENAME', 4n, node, words(newDir), ...names.map(name))
+        for (const folder of [node, newDir]) resolver.answer(folder === 1n ? '/mnt' : path)
+        t.match(scene.told(), [{ unique: 4n, error: isCertain ? -errno : -ESTALE }], `${names} of ${path}`)
+        t.same(scene.asked(), [])
+      }
+  },
+)
