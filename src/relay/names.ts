@@ -10,6 +10,8 @@ import { isExchange } from './exchanges.js'
 import { type DaemonId, KnownNames, namesTaken } from './known-names.js'
 import type { Translator } from './translator.js'
 
+const EINVAL = 22
+const ENOTEMPTY = 39
 const header = layout('fuse_in_header')
 const setxattrIn = layout('fuse_setxattr_in')
 
@@ -23,6 +25,8 @@ export interface Taken {
   readonly areExchanged: boolean
   /** Both names are one file's. */
   readonly areOne: boolean
+  /** What the kernel says to a rename that would put a folder into itself, or in the place of the one that it is in; else 0. */
+  readonly errno: number
 }
 
 /**
@@ -38,12 +42,14 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
   const areExchanged = isExchange(view)
   const found: Found[] = []
   const keys: number[] = []
+  const from: DaemonId = { low: nodes.daemonLow[node] ?? 0, high: nodes.daemonHigh[node] ?? 0 }
+  // Both renames begin with the folder of the second name.
+  const to: DaemonId = { low: view.getUint32(IN_HEADER_SIZE, true), high: view.getUint32(IN_HEADER_SIZE + 4, true) }
+  const instead = { found, keys, unnamed: undefined, areExchanged }
   let first: DaemonId | undefined
   let unnamed: DaemonId | undefined
   for (const [i, name] of names.entries()) {
-    // Both renames begin with the folder of the second name.
-    const low = (i === 0 ? nodes.daemonLow[node] : view.getUint32(IN_HEADER_SIZE, true)) ?? 0
-    const high = (i === 0 ? nodes.daemonHigh[node] : view.getUint32(IN_HEADER_SIZE + 4, true)) ?? 0
+    const { low, high } = i === 0 ? from : to
     const key = KnownNames.key(low, high, name, 0, name.length)
     keys.push(key)
     let id = known.of(key)
@@ -53,8 +59,9 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
       found.push(each)
       id = each
     }
-    if (i > 0 && first?.low === id.low && first.high === id.high)
-      return { found, keys, unnamed, areExchanged, areOne: true }
+    if (names.length > 1 && areSame(id, i === 0 ? to : from))
+      return { ...instead, areOne: false, errno: i === 0 || areExchanged ? EINVAL : ENOTEMPTY }
+    if (i > 0 && first && areSame(first, id)) return { ...instead, areOne: true, errno: 0 }
     first = id
     // The first name of two is only moved.
     if (i < names.length - 1 || areExchanged) continue
@@ -62,8 +69,10 @@ export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: 
     keptOpen.keep(daemon, nodes, id, i === 0 ? node : nodes.ofDaemon(low, high))
     unnamed = id
   }
-  return { found, keys, unnamed, areExchanged, areOne: false }
+  return { found, keys, unnamed, areExchanged, areOne: false, errno: 0 }
 }
+
+const areSame = (one: DaemonId, other: DaemonId): boolean => one.low === other.low && one.high === other.high
 
 /**
  * True if the request in `wire.request`, which is in the daemon's terms, renames a name to itself. The kernel asks no daemon

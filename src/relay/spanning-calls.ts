@@ -2,14 +2,13 @@
 // first with those that it found last, to see that nothing comes to lie within itself; if one was found in the earlier life
 // and the same one again in this, under another nodeid, the kernel does not see that they are one, and the daemon is asked
 // for what no daemon is ever asked for (libfuse waits for itself then). Such a rename is told ESTALE, upon which the kernel
-// looks up all its names again and sees it; if it has been told so before, what the kernel would have said by itself. So it is
-// at once where the one folder certainly is what has the name in the other: looked up again within that rename, a folder below
-// it could not be moved to where it is found now, which is `ESTALE` once more.
+// looks up all its names again and sees it; if it has been told so before, what the kernel would have said by itself. That it is
+// told at once where the daemon's nodeids prove it (names.ts): looked up again within that rename, a folder below could not be
+// moved to where it is found now, which is `ESTALE` once more.
 // Source: fs/namei.c, lock_rename and retry_estale in do_renameat2; fs/dcache.c, __d_unalias.
 import { layout } from '../fuse/layout.js'
 import type { OpcodeName } from '../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../fuse/request.js'
-import { type DaemonId, KnownNames } from './known-names.js'
 import { namesOf } from './names.js'
 import { pathsOf } from './paths.js'
 import type { Translator } from './translator.js'
@@ -19,13 +18,14 @@ const NEWDIR = IN_HEADER_SIZE
 const renames = new Set<OpcodeName>(['RENAME', 'RENAME2'])
 const EINVAL = 22
 const ENOTEMPTY = 39
-const ESTALE = 116
 const DELETED = ' (deleted)'
 
 export class SpanningCalls {
   private readonly tids = new Set<number>()
   /** Requests that may go on, by the lower half of their ids. */
   private readonly compared = new Set<number>()
+  /** What the kernel would say to those of them whose paths say that it would not ask. */
+  private readonly suspicions = new Map<number, number>()
   /** True once all requests that waited have been read. */
   isOver = false
 
@@ -38,6 +38,13 @@ export class SpanningCalls {
 
   end(): void {
     this.isOver = true
+  }
+
+  /** What the kernel would say to a request that was compared; 0 if it would ask. */
+  suspicionOf(id: number): number {
+    const errno = this.suspicions.get(id) ?? 0
+    this.suspicions.delete(id)
+    return errno
   }
 
   /**
@@ -58,31 +65,16 @@ export class SpanningCalls {
     const id = request.readUInt32LE(header.unique.offset)
     const { names } = namesOf(this.translator, opcode, length)
     const [name = '', newName = ''] = names.map((each) => each.toString('latin1'))
-    const refuse = (errno: number, isCertain = false): true => {
-      const isForAgain = !isCertain && stale.memory.retries.mayTell([request])
-      this.translator.refuse(id, request.readUInt32LE(header.unique.offset + 4), isForAgain ? ESTALE : errno)
-      return true
-    }
-    // The kernel asks nothing where both names are the same file's.
-    if (from.low === to.low && from.high === to.high) return name === newName && refuse(0)
+    // That is for isOntoItself.
+    if (from.low === to.low && from.high === to.high) return false
     return pathsOf(stale, [from, to], ([source, target]) => {
       if (source !== undefined && target !== undefined) {
-        if (isWithin(target, source, name)) return void refuse(EINVAL, this.isNamed(to, from, names[0]))
-        if (isWithin(source, target, newName)) return void refuse(ENOTEMPTY, this.isNamed(from, to, names[1]))
+        if (isWithin(target, source, name)) this.suspicions.set(id, EINVAL)
+        else if (isWithin(source, target, newName)) this.suspicions.set(id, ENOTEMPTY)
       }
       this.compared.add(id)
       stale.goOn(request)
     })
-  }
-
-  /** True if the folder certainly is what has this name in the other one: the daemon has said so. */
-  private isNamed(folder: DaemonId, other: DaemonId, name: Buffer = Buffer.alloc(0)): boolean {
-    const { nodes, known } = this.translator
-    const [slot, otherSlot] = [folder, other].map(({ low, high }) => nodes.ofKernel(low, high))
-    if (slot === undefined || otherSlot === undefined || slot < 0 || otherSlot < 0) return false
-    const [low, high] = [nodes.daemonLow[otherSlot] ?? 0, nodes.daemonHigh[otherSlot] ?? 0]
-    const named = known.of(KnownNames.key(low, high, name, 0, name.length))
-    return named !== undefined && nodes.isDaemons(slot, named.low, named.high)
   }
 }
 

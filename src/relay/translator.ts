@@ -20,7 +20,7 @@ import { interrupt } from './interrupts.js'
 import { KeptOpen } from './kept-open.js'
 import { KnownNames } from './known-names.js'
 import { isMaking } from './making-calls.js'
-import { isOntoItself, lookUpTaken, settleTaken } from './names.js'
+import { isOntoItself, lookUpTaken, settleTaken, type Taken } from './names.js'
 import { Nodes } from './nodes.js'
 import { OtherNames } from './other-names.js'
 import { Pending } from './pending.js'
@@ -312,11 +312,10 @@ export class Translator implements Late {
     if (isOntoItself(this, shape.name, length, node))
       return this.refuse(low, originalHigh, retries.mayTell([this.wire.request.bytes]) ? ESTALE : 0)
     const taken = lookUpTaken(this, shape.name, length, node)
-    // The kernel asks for no rename from one name of a file to another. It holds this one by the name that it has found first,
-    // with the nodeid of an earlier life, and has been told another one by the name that it has found last.
-    if (taken?.areOne && retries.mayTell([this.wire.request.bytes])) {
+    const refused = taken && this.refusalOf(taken, low)
+    if (refused) {
       settleTaken(this, taken, false)
-      return this.refuse(low, originalHigh, ESTALE)
+      return this.refuse(low, originalHigh, refused)
     }
     retries.passed(inHeader.pid.get(view, 0), opcode)
     if (resent && settleResent(this, shape, length, node, handle)) {
@@ -331,6 +330,18 @@ export class Translator implements Late {
       if (opcode === WRITE && this.pieces.takeWrite(low, high, length)) return
     }
     this.wire.later('daemon', length)
+  }
+
+  /**
+   * What a move is told that the kernel would not ask for if it knew a file or folder by one nodeid: it holds it by the name that
+   * it has found first, with the nodeid of an earlier life, and has been told another one by the name that it has found last.
+   * @returns 0 if it may go on
+   */
+  private refusalOf({ areOne, errno }: Taken, low: number): number {
+    const suspected = this.spanning.suspicionOf(low)
+    if (errno !== 0) return errno
+    const mayLookAgain = (areOne || suspected !== 0) && this.stale.memory.retries.mayTell([this.wire.request.bytes])
+    return mayLookAgain ? ESTALE : suspected
   }
 
   private keyOf(shape: Shape, length: number, node: number): number {
