@@ -62,12 +62,16 @@ export function exitOf(pidfd: Fd, pid: Pid): Exit {
     const status = siginfo.readInt32LE(SI_STATUS)
     return siginfo.readInt32LE(SI_CODE) === CLD_EXITED ? { code: status, signal: null } : { code: null, signal: status }
   }
+  // It may be reaped just between the two looks.
+  return exitOfReaped(pidfd) ?? exitOfZombie(pid) ?? exitOfReaped(pidfd) ?? { code: null, signal: null }
+}
+
+function exitOfReaped(pidfd: Fd): Exit | null {
   pidfdInfo.fill(0)
   pidfdInfo.writeBigUInt64LE(PIDFD_INFO_EXIT, 0)
-  const reaped =
+  const isTold =
     rawSyscall('ioctl', pidfd, PIDFD_GET_INFO, pidfdInfo) === 0 && pidfdInfo.readBigUInt64LE(0) & PIDFD_INFO_EXIT
-  if (reaped) return fromWaitStatus(pidfdInfo.readInt32LE(EXIT_CODE))
-  return exitOfZombie(pid) ?? { code: null, signal: null }
+  return isTold ? fromWaitStatus(pidfdInfo.readInt32LE(EXIT_CODE)) : null
 }
 
 /** Source: proc_pid_stat(5), exit_code; zero without ptrace access, as is that of a process which exited with 0. */
@@ -75,7 +79,8 @@ function exitOfZombie(pid: Pid): Exit | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' ? fromWaitStatus(Number(fields[EXIT_CODE_FIELD - 3])) : null
+    // X: it is just being reaped.
+    return 'ZX'.includes(fields[0] ?? '-') ? fromWaitStatus(Number(fields[EXIT_CODE_FIELD - 3])) : null
   } catch {
     return null
   }

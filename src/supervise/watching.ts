@@ -64,7 +64,9 @@ function knowByPlace(m: ManagedMount): void {
 
 /** The process that mattered has ended: the life goes on in another one, or it is over. */
 export function leaderExited(m: ManagedMount, exit: Exit): void {
-  if (exit.code === 0 && m.leader && m.state !== 'stopping' && m.state !== 'leaving') {
+  // How a process ended that was not our child, as fusermount, cannot always be told.
+  const isInOrder = exit.code === 0 || (exit.code === null && exit.signal === null)
+  if (isInOrder && m.leader && m.state !== 'stopping' && m.state !== 'leaving') {
     const gone = m.leader.pid
     const rest = daemonFamily(m.helpers(), null).filter((pid) => pid !== gone && startTimeOf(pid) !== null)
     const isComing = m.state === 'starting' || m.state === 'respawning'

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import t from 'tap'
 import { argvOf, childrenOf, familyOf, fuseFdsOf, isAlive, startTimeOf } from '../../src/kernel/process.js'
+import { closeFd } from '../../src/native/descriptor.js'
 import { pidfdOpen } from '../../src/native/pidfd.js'
 import { pollEvents, pollOnce } from '../../src/native/poll.js'
 import { exitOf } from '../../src/native/process.js'
@@ -54,6 +55,35 @@ t.test('the exit of a process that is no child of ours is told, also while its p
   const pidfd = pidfdOpen(pid)
   t.ok(pollOnce(pidfd, pollEvents.POLLIN, 5000))
   t.strictSame(exitOf(pidfd, pid), { code: 5, signal: null })
+})
+
+t.test('and while its parent is just reaping it', async (t) => {
+  const grandchildren = 1000
+  const parent = spawn('python3', [
+    '-uc',
+    `import os, sys
+for line in sys.stdin:
+    there, here = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(here); os.read(there, 1); os._exit(0)
+    os.close(there); os.write(1, b'%d ' % pid)
+    sys.stdin.readline()
+    os.close(here); os.waitpid(pid, 0)`,
+  ])
+  t.teardown(() => parent.kill('SIGKILL'))
+  let untold = 0
+  for (let i = 0; i < grandchildren; i++) {
+    parent.stdin.write('begin\n')
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer]
+    const pid = Number(line.toString()) as Pid
+    const pidfd = pidfdOpen(pid)
+    parent.stdin.write('end\n')
+    await until(() => pollOnce(pidfd, pollEvents.POLLIN, 1) !== 0, 'its end')
+    if (exitOf(pidfd, pid).code !== 0) untold++
+    closeFd(pidfd)
+  }
+  t.equal(untold, 0)
 })
 
 t.test('a family is a process and all below it, parents first', async (t) => {
