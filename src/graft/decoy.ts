@@ -59,18 +59,12 @@ export async function awaitDecoy(wanted: DecoyWanted): Promise<ServedMount> {
   }
 }
 
-/** Null as long as there is none. */
-const findDecoy = (wanted: DecoyWanted): ServedMount | null => servedAmong(candidates(wanted), wanted.family())
-
-/** The mounts there that may be the decoy. */
-const candidates = ({ namespace, mountpoint }: DecoyWanted): Mount[] => namespace.ownMounts(mountpoint)
-
 /**
  * A decoy appears by a change of the namespace's mounts, of which none since its opening is lost. Who has its channel can
  * change without any event, as between fusermount's mount(2) and the moment its parent has received it: only then time.
  */
 function awaitMount(wanted: DecoyWanted, isFirst: boolean): Promise<ServedMount> {
-  const { pid, namespace, watcher, signal } = wanted
+  const { pid, namespace, mountpoint, family, watcher, signal } = wanted
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
     const unwatch = namespace.watch(watcher, () => look())
@@ -84,9 +78,10 @@ function awaitMount(wanted: DecoyWanted, isFirst: boolean): Promise<ServedMount>
     const look = (againMs = FIRST_LOOK_MS) => {
       clearTimeout(timer)
       try {
-        const found = findDecoy(wanted)
+        const there = namespace.ownMounts(mountpoint)
+        if (there.length === 0) return
+        const found = servedAmong(there, family())
         if (found) return settle(() => resolve(found))
-        if (candidates(wanted).length === 0) return
         timer = setTimeout(() => look(Math.min(againMs * 2, LONGEST_LOOK_MS)), againMs)
       } catch (error) {
         settle(() => reject(error))
