@@ -22,10 +22,11 @@ const DELETED = ' (deleted)'
 
 export class SpanningCalls {
   private readonly tids = new Set<number>()
-  /** Requests that may go on, by the lower half of their ids. */
-  private readonly compared = new Set<number>()
-  /** What the kernel would say to those of them whose paths say that it would not ask. */
-  private readonly suspicions = new Map<number, number>()
+  /**
+   * Requests that were compared, by the lower half of their ids: what the kernel would have said by itself, as far as the paths
+   * tell, or 0.
+   */
+  private readonly compared = new Map<number, number>()
   /** True once all requests that waited have been read. */
   isOver = false
 
@@ -42,37 +43,36 @@ export class SpanningCalls {
 
   /** What the kernel would say to a request that was compared; 0 if it would ask. */
   suspicionOf(id: number): number {
-    const errno = this.suspicions.get(id) ?? 0
-    this.suspicions.delete(id)
+    const errno = this.compared.get(id) ?? 0
+    this.compared.delete(id)
     return errno
   }
 
   /**
    * Takes the request in `wire.request` aside if it has to be compared first: the first rename of such a thread.
-   * One that is resent was compared in the life that it was sent to.
+   * One that is resent is compared by the daemon's nodeids alone.
    * @returns false if it may go on
    */
   takeAside(opcode: OpcodeName, tid: number, resent: boolean, length: number): boolean {
     if (this.tids.size === 0 || !renames.has(opcode) || resent || !this.tids.delete(tid)) return false
     const { wire, stale } = this.translator
-    if (this.compared.delete(header.unique.low(wire.request.view, 0))) return false
+    const id = header.unique.low(wire.request.view, 0)
+    if (this.compared.has(id)) return false
     const request = Buffer.from(wire.request.bytes.subarray(0, length))
     const from = {
       low: request.readUInt32LE(header.nodeid.offset),
       high: request.readUInt32LE(header.nodeid.offset + 4),
     }
     const to = { low: request.readUInt32LE(NEWDIR), high: request.readUInt32LE(NEWDIR + 4) }
-    const id = request.readUInt32LE(header.unique.offset)
     const { names } = namesOf(this.translator, opcode, length)
     const [name = '', newName = ''] = names.map((each) => each.toString('latin1'))
     // That is for isOntoItself.
     if (from.low === to.low && from.high === to.high) return false
     return pathsOf(stale, [from, to], ([source, target]) => {
-      if (source !== undefined && target !== undefined) {
-        if (isWithin(target, source, name)) this.suspicions.set(id, EINVAL)
-        else if (isWithin(source, target, newName)) this.suspicions.set(id, ENOTEMPTY)
-      }
-      this.compared.add(id)
+      const areKnown = source !== undefined && target !== undefined
+      const isInto = areKnown && isWithin(target, source, name)
+      const isOutOf = areKnown && isWithin(source, target, newName)
+      this.compared.set(id, isInto ? EINVAL : isOutOf ? ENOTEMPTY : 0)
       stale.goOn(request)
     })
   }
