@@ -79,14 +79,21 @@ export function createOnce(translator: Translator, length: number, node: number,
   const { daemon, nodes, wire } = translator
   const [parentLow, parentHigh] = [nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0]
   const [name = Buffer.alloc(0)] = namesOf(translator, 'CREATE', length).names
-  const mode = createIn.mode.get(view, IN_HEADER_SIZE)
-  let found = daemon.lookup(parentLow, parentHigh, name)
-  if (found === null || typeof found === 'number') return fail(-result)
-  if (isNew(found) && giveMode(translator, found, mode, createIn.umask.get(view, IN_HEADER_SIZE))) {
-    daemon.forget(found.low, found.high, 1)
-    found = daemon.lookup(parentLow, parentHigh, name)
-    if (found === null || typeof found === 'number') return fail(-result)
+  const look = (): Found | null => {
+    const looked = daemon.lookup(parentLow, parentHigh, name)
+    return typeof looked === 'number' ? null : looked
   }
+  const { mode, umask } = createIn
+  let found = look()
+  if (
+    found &&
+    isNew(found) &&
+    giveMode(translator, found, mode.get(view, IN_HEADER_SIZE), umask.get(view, IN_HEADER_SIZE))
+  ) {
+    daemon.forget(found.low, found.high, 1)
+    found = look()
+  }
+  if (found === null) return fail(-result)
   const entry = Buffer.from(wire.reply.bytes.subarray(OUT_HEADER_SIZE, OUT_HEADER_SIZE + entryOut.$size))
   const body = Buffer.alloc(8)
   const { O_CREAT, O_EXCL, O_TRUNC, O_NOCTTY } = openFlags
