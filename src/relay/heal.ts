@@ -6,9 +6,10 @@
 // know all ids by their own numbers, procfs may show none that it does not know, and none of an earlier life may have come up
 // for a while, although nothing is cached any more: whoever still holds one would have to be within a call for all that time
 // and ask for nothing.
+
+import type { Pin } from './in-use/pin.js'
+import { filesInFlight } from './in-use/pins.js'
 import type { RelayCounts } from './index.js'
-import type { Pin } from './pin.js'
-import { filesInFlight } from './pins.js'
 import type { Step } from './protocol.js'
 
 /** Why a mount stays behind its relay for now. */

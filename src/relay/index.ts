@@ -9,15 +9,15 @@ import { rawSyscall } from '../native/ffi.js'
 import { socketpair } from '../native/socket.js'
 import { syscall } from '../native/syscall.js'
 import type { Fd } from '../native/types.js'
-import { Companion } from './companion.js'
+import { Companion } from './companions/companion.js'
 import { heal, type Kept, obstaclesAmong, type Patient } from './heal.js'
-import type { Pin } from './pin.js'
-import { isStill, pinsOf } from './pins.js'
+import type { Pin } from './in-use/pin.js'
+import { isStill, pinsOf } from './in-use/pins.js'
 import { type Command, type Message, SHARED_SIZE, type Step, shared, type WorkerData } from './protocol.js'
-import { enlarge } from './wire.js'
+import { enlarge } from './wire/wire.js'
 
 export type { Kept } from './heal.js'
-export type { Pin } from './pin.js'
+export type { Pin } from './in-use/pin.js'
 
 export interface RelayOptions {
   /** The kernel's side. */

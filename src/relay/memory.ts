@@ -1,6 +1,7 @@
 // What the relay keeps from life to life of a mount.
-import type { Leaving } from './kept-open.js'
-import { Retries } from './retries.js'
+
+import { Retries } from './calls/retries.js'
+import type { Leaving } from './find/kept-open.js'
 
 export class Memory {
   /**

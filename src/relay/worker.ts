@@ -6,15 +6,15 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { FUSE_ROOT_ID } from '../fuse/flags.js'
 import { rawSyscall } from '../native/ffi.js'
 import { pollEvents, pollOnce } from '../native/poll.js'
+import { Prober } from './companions/prober.js'
+import { ResolverLine } from './companions/resolver-line.js'
+import { Stale } from './find/stale.js'
+import { hasOurPath, openFilesAmong, pinsOf } from './in-use/pins.js'
+import { HAS_ROOM, Scan } from './in-use/scan.js'
 import { Memory } from './memory.js'
-import { hasOurPath, openFilesAmong, pinsOf } from './pins.js'
-import { Prober } from './prober.js'
 import { type Command, type Message, type Step, shared, type WorkerData } from './protocol.js'
-import { ResolverLine } from './resolver-line.js'
-import { HAS_ROOM, Scan } from './scan.js'
-import { Stale } from './stale.js'
-import { Translator } from './translator.js'
-import { Ended, ends, Wire } from './wire.js'
+import { Translator } from './translate/translator.js'
+import { Ended, ends, Wire } from './wire/wire.js'
 
 /** How long the pinned files may take to be found before requests are served without them. */
 const PINS_DEADLINE_MS = 2000

@@ -6,7 +6,7 @@ import { type IsolatedLaunched, launchIsolated, mountpointsOf } from '../graft/i
 import { Namespace } from '../graft/namespace.js'
 import { mountTable, parseMountinfo } from '../kernel/mountinfo.js'
 import { type ProcessIdentity, startTimeOf } from '../kernel/process.js'
-import { Companion } from '../relay/companion.js'
+import { Companion } from '../relay/companions/companion.js'
 import type { ManagedMount } from './managed-mount.js'
 
 /** What is mounted one after the other is waited for, so that a script that mounts ten things costs one process and not ten. */

@@ -1,8 +1,8 @@
 // What is served while it is still looked for what applications hold on to.
 import t from 'tap'
 import { opcodes } from '../../src/fuse/opcodes.js'
-import { rules } from '../../src/relay/rules.js'
-import { shapes } from '../../src/relay/shapes.js'
+import { rules } from '../../src/relay/translate/rules.js'
+import { shapes } from '../../src/relay/translate/shapes.js'
 import { withResolver } from './played-resolver.js'
 import { entry, halves, name, RESENT, words } from './scene.js'
 

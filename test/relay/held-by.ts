@@ -2,7 +2,7 @@
 
 import { pollEvents, pollOnce } from '../../src/native/poll.js'
 import type { Fd } from '../../src/native/types.js'
-import { Prober } from '../../src/relay/prober.js'
+import { Prober } from '../../src/relay/companions/prober.js'
 
 const DEADLINE_MS = 20_000
 

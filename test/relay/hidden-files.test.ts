@@ -1,10 +1,10 @@
 // Names that a daemon gave to unlinked open files: none is left over, whichever life dies of what.
 import t from 'tap'
 import { opcodes } from '../../src/fuse/opcodes.js'
-import { Belongings } from '../../src/relay/belongings.js'
-import { KeptOpen } from '../../src/relay/kept-open.js'
+import { Belongings } from '../../src/relay/find/belongings.js'
+import { KeptOpen } from '../../src/relay/find/kept-open.js'
 import { Memory } from '../../src/relay/memory.js'
-import type { Translator } from '../../src/relay/translator.js'
+import type { Translator } from '../../src/relay/translate/translator.js'
 import { withResolver } from './played-resolver.js'
 import { entry, halves, name, type Scene, words } from './scene.js'
 

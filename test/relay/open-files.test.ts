@@ -4,8 +4,8 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Pin, PinKind } from '../../src/relay/pin.js'
-import { hasOurPath, openFilesAmong } from '../../src/relay/pins.js'
+import type { Pin, PinKind } from '../../src/relay/in-use/pin.js'
+import { hasOurPath, openFilesAmong } from '../../src/relay/in-use/pins.js'
 import { Child } from '../fixtures/child.js'
 
 const pin = (kind: PinKind, pid: number, fd: number): Pin => ({

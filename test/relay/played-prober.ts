@@ -5,7 +5,7 @@ import { layout } from '../../src/fuse/layout.js'
 import { closeFd } from '../../src/native/descriptor.js'
 import { receiveNow, sendMessage, socketpair } from '../../src/native/socket.js'
 import type { Fd } from '../../src/native/types.js'
-import { Prober } from '../../src/relay/prober.js'
+import { Prober } from '../../src/relay/companions/prober.js'
 
 const ENOENT = 2
 const ID = 8 + layout('fuse_notify_inval_inode_out').ino.offset + 8

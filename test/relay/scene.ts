@@ -9,11 +9,11 @@ import { setNonblocking } from '../../src/native/files.js'
 import { allocate } from '../../src/native/memory.js'
 import { sendMessage, socketpair } from '../../src/native/socket.js'
 import type { Fd } from '../../src/native/types.js'
+import { ResolverLine } from '../../src/relay/companions/resolver-line.js'
+import { Stale } from '../../src/relay/find/stale.js'
 import { Memory } from '../../src/relay/memory.js'
-import { ResolverLine } from '../../src/relay/resolver-line.js'
-import { Stale } from '../../src/relay/stale.js'
-import { Translator } from '../../src/relay/translator.js'
-import { enlarge, Wire } from '../../src/relay/wire.js'
+import { Translator } from '../../src/relay/translate/translator.js'
+import { enlarge, Wire } from '../../src/relay/wire/wire.js'
 
 export const LIFE = 2n
 export const RESENT = 1n << 63n
