@@ -2,7 +2,7 @@
 import t from 'tap'
 import { opcodes } from '../../src/fuse/opcodes.js'
 import { rules } from '../../src/relay/translate/rules.js'
-import { shapes } from '../../src/relay/translate/shapes.js'
+import { shapeOf } from '../../src/relay/translate/shapes.js'
 import { withResolver } from './played-resolver.js'
 import { entry, halves, name, RESENT, words } from './scene.js'
 
@@ -26,10 +26,10 @@ function begun(t: Parameters<typeof withResolver>[0]) {
 t.test('nothing that goes on early gives a nodeid or takes a name', async (t) => {
   for (const [opcode, rule] of Object.entries(rules)) {
     if (!rule.early) continue
-    const shape = shapes[number(opcode as keyof typeof opcodes)]
-    t.equal(shape?.outNode, 0, opcode)
-    t.not(shape?.dirents, 'fuse_direntplus', opcode)
-    t.notOk(shape?.givesName || shape?.nodes.length, opcode)
+    const shape = shapeOf(number(opcode as keyof typeof opcodes))
+    t.equal(shape.outNode, 0, opcode)
+    t.not(shape.dirents, 'fuse_direntplus', opcode)
+    t.notOk(shape.givesName || shape.nodes.length, opcode)
   }
 })
 

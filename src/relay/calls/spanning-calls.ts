@@ -7,15 +7,14 @@
 // moved to where it is found now, which is `ESTALE` once more.
 // Source: fs/namei.c, lock_rename and retry_estale in do_renameat2; fs/dcache.c, __d_unalias.
 import { layout } from '../../fuse/layout.js'
-import type { OpcodeName } from '../../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../../fuse/request.js'
 import { pathsOf } from '../find/paths.js'
 import { namesOf } from '../translate/names.js'
+import type { Shape } from '../translate/shapes.js'
 import type { Translator } from '../translate/translator.js'
 
 const header = layout('fuse_in_header')
 const NEWDIR = IN_HEADER_SIZE
-const renames = new Set<OpcodeName>(['RENAME', 'RENAME2'])
 const EINVAL = 22
 const ENOTEMPTY = 39
 const DELETED = ' (deleted)'
@@ -53,8 +52,8 @@ export class SpanningCalls {
    * One that is resent is compared by the daemon's nodeids alone.
    * @returns false if it may go on
    */
-  takeAside(opcode: OpcodeName, tid: number, resent: boolean, length: number): boolean {
-    if (this.tids.size === 0 || !renames.has(opcode) || resent || !this.tids.delete(tid)) return false
+  takeAside(shape: Shape, tid: number, resent: boolean, length: number): boolean {
+    if (this.tids.size === 0 || !shape.isRename || resent || !this.tids.delete(tid)) return false
     const { wire, stale } = this.translator
     const id = header.unique.low(wire.request.view, 0)
     if (this.compared.has(id)) return false
@@ -64,7 +63,7 @@ export class SpanningCalls {
       high: request.readUInt32LE(header.nodeid.offset + 4),
     }
     const to = { low: request.readUInt32LE(NEWDIR), high: request.readUInt32LE(NEWDIR + 4) }
-    const { names } = namesOf(this.translator, opcode, length)
+    const { names } = namesOf(this.translator, shape, length)
     const [name = '', newName = ''] = names.map((each) => each.toString('latin1'))
     // That is for isOntoItself.
     if (from.low === to.low && from.high === to.high) return false

@@ -1,7 +1,7 @@
 // Requests that wait: for a nodeid of an earlier life to be found, or for the end of the reservation.
 import { layout } from '../../fuse/layout.js'
 import { isMove } from '../resent/moves.js'
-import { shapes } from '../translate/shapes.js'
+import { shapeOf } from '../translate/shapes.js'
 import { keyAt } from './query.js'
 
 const header = layout('fuse_in_header')
@@ -104,8 +104,8 @@ export class Parking {
   nodes(): Map<string, { low: number; high: number }> {
     const nodes = new Map<string, { low: number; high: number }>()
     for (const { bytes } of this.parked) {
-      const shape = shapes[bytes.readUInt32LE(header.opcode.offset)]
-      if (!shape?.node || shape.rule.unopened || shape.name === 'NOTIFY_REPLY') continue
+      const shape = shapeOf(bytes.readUInt32LE(header.opcode.offset))
+      if (!shape.node || shape.rule.unopened || shape.name === 'NOTIFY_REPLY') continue
       for (const at of [header.nodeid.offset, ...shape.nodes])
         nodes.set(keyAt(bytes, at), { low: bytes.readUInt32LE(at), high: bytes.readUInt32LE(at + 4) })
     }
@@ -114,12 +114,11 @@ export class Parking {
 }
 
 /** True of a request that may go on before all is known, see rules.ts. */
-const isEarly = (request: Buffer): boolean => shapes[request.readUInt32LE(header.opcode.offset)]?.rule.early === true
+const isEarly = (request: Buffer): boolean => shapeOf(request.readUInt32LE(header.opcode.offset)).rule.early === true
 
 /** True of a request that is about something open. */
 export function carriesHandle(request: Buffer): boolean {
-  const shape = shapes[request.readUInt32LE(header.opcode.offset)]
-  if (!shape) return false
+  const shape = shapeOf(request.readUInt32LE(header.opcode.offset))
   return shape.handles.some(
     ({ flagsOffset, flag }) => flagsOffset === 0 || (request.readUInt32LE(flagsOffset) & flag) !== 0,
   )

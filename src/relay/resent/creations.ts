@@ -8,6 +8,7 @@ import { IN_HEADER_SIZE } from '../../fuse/request.js'
 import { openFlags } from '../../native/open-flags.js'
 import { isFolder } from '../find/identity.js'
 import { namesOf } from '../translate/names.js'
+import type { Shape } from '../translate/shapes.js'
 import type { Translator } from '../translate/translator.js'
 import type { Found } from '../wire/daemon.js'
 import { namesIn } from '../wire/directory.js'
@@ -60,7 +61,14 @@ export const creations: Readonly<Record<'MKDIR' | 'MKNOD' | 'SYMLINK' | 'LINK', 
  * CREATE: with O_EXCL, what is there must be as empty as a new file. Without it, creating again does no harm, unless the
  * daemon always has it (gocryptfs: the kernel only sends CREATE of what it has found to be missing).
  */
-export function createOnce(translator: Translator, length: number, node: number, low: number, high: number): boolean {
+export function createOnce(
+  translator: Translator,
+  shape: Shape,
+  length: number,
+  node: number,
+  low: number,
+  high: number,
+): boolean {
   const { view, address } = translator.wire.request
   const flags = view.getUint32(IN_HEADER_SIZE, true)
   const isExclusive = (flags & openFlags.O_EXCL) !== 0
@@ -78,7 +86,7 @@ export function createOnce(translator: Translator, length: number, node: number,
   if (!isExclusive && result !== -EEXIST) return fail(-result)
   const { daemon, nodes, wire } = translator
   const [parentLow, parentHigh] = [nodes.daemonLow[node] ?? 0, nodes.daemonHigh[node] ?? 0]
-  const [name = Buffer.alloc(0)] = namesOf(translator, 'CREATE', length).names
+  const [name = Buffer.alloc(0)] = namesOf(translator, shape, length).names
   const look = (): Found | null => {
     const looked = daemon.lookup(parentLow, parentHigh, name)
     return typeof looked === 'number' ? null : looked

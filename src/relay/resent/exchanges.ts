@@ -2,11 +2,12 @@
 // one was done is told by the inode numbers. The kernel has cached what each name was when it asked for the exchange (it holds
 // on to both until it is answered), the daemon says what each name is.
 import { layout } from '../../fuse/layout.js'
-import { type OpcodeName, opcodes } from '../../fuse/opcodes.js'
+import { opcodes } from '../../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../../fuse/request.js'
 import { isNumbered } from '../find/identity.js'
 import { cachedOf } from '../find/paths.js'
 import { namesOf } from '../translate/names.js'
+import type { Shape } from '../translate/shapes.js'
 import type { Translator } from '../translate/translator.js'
 import type { Found } from '../wire/daemon.js'
 
@@ -37,13 +38,13 @@ export class Exchanges {
    * Takes the request in `wire.request`, which was sent again, aside until it is known what the kernel has cached.
    * @returns false if it may go on
    */
-  takeAside(opcode: OpcodeName, length: number): boolean {
+  takeAside(shape: Shape, length: number): boolean {
     const { wire, stale } = this.translator
     const { view } = wire.request
     if (!isExchange(view) || this.cached.has(header.unique.low(view, 0))) return false
     const request = Buffer.from(wire.request.bytes.subarray(0, length))
     const id = header.unique.low(view, 0)
-    const { names } = namesOf(this.translator, opcode, length)
+    const { names } = namesOf(this.translator, shape, length)
     const folders = [header.nodeid.offset, IN_HEADER_SIZE].map((at) => ({
       low: request.readUInt32LE(at),
       high: request.readUInt32LE(at + 4),

@@ -43,7 +43,7 @@ export function resent(translator: Translator, shape: Shape, length: number, nod
     low: nodes.daemonLow[node] ?? 0,
     high: nodes.daemonHigh[node] ?? 0,
     handle,
-    ...namesOf(translator, shape.name, length),
+    ...namesOf(translator, shape, length),
   }
 }
 

@@ -5,7 +5,7 @@
 import { FUSE_UNIQUE_RESEND_HIGH } from '../../fuse/flags.js'
 import { layout } from '../../fuse/layout.js'
 import { OUT_HEADER_SIZE } from '../../fuse/message.js'
-import { type OpcodeName, opcodes } from '../../fuse/opcodes.js'
+import { opcodes } from '../../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../../fuse/request.js'
 import { openFlags } from '../../native/open-flags.js'
 import type { Shape } from '../translate/shapes.js'
@@ -36,7 +36,7 @@ const ENOENT = 2
 const EEXIST = 17
 const ENODATA = 61
 
-const rows: { readonly [Name in OpcodeName]?: Settling } = {
+const rows: { readonly [Name in Shape['name']]?: Settling } = {
   ...creations,
   UNLINK: { was: removed },
   RMDIR: { was: removed },
@@ -94,10 +94,10 @@ export function settleResent(
     if (outcome === 'unknown') report()
     if (outcome !== 'not done') return refuse(outcome === 'done' ? 0 : EIO)
   }
-  if (shape.name === 'CREATE') return createOnce(translator, length, node, low, high)
+  if (shape.name === 'CREATE') return createOnce(translator, shape, length, node, low, high)
   const row = rows[shape.name]
   if (!row) return false
-  const number = opcodes[shape.name].number
+  const number = header.opcode.get(view, 0)
   translator.pending.add(low, high, number, true, node, 0)
   const result = translator.daemon.transact(address, length, low, high)
   if (result >= 0) {

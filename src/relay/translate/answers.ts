@@ -7,7 +7,7 @@ import { answerToInterrupt } from './interrupts.js'
 import { plusNodes, translateDirents, translatePlus } from './listings.js'
 import { settleTaken, type Taken } from './names.js'
 import { translateNotification } from './notifications.js'
-import { shapes } from './shapes.js'
+import { shapeOf } from './shapes.js'
 import type { Translator } from './translator.js'
 
 const outHeader = layout('fuse_out_header')
@@ -58,11 +58,11 @@ export class Answers {
       this.taken.delete(slot)
       settleTaken(this.translator, taken, error === 0)
     }
-    const shape = shapes[pending.opcode[slot] ?? 0]
-    if (!shape) return
+    const shape = shapeOf(pending.opcode[slot] ?? 0)
     const node = pending.node[slot] ?? 0
     outHeader.unique.setHalves(view, 0, low, pending.kernelHigh(slot, high))
-    if (error > 0 || error < -MAX_ERRNO || (error === 0 && length < shape.outLeast)) {
+    const isSensible = error === 0 ? length >= shape.outLeast && length <= shape.outMost : -error <= MAX_ERRNO
+    if (error > 0 || !isSensible) {
       tally.dropped++
       const size = replyHeader(view, low, outHeader.unique.high(view, 0), EIO, 0)
       wire.answer(wire.reply.address, size)
@@ -104,8 +104,9 @@ export class Answers {
   private isKept(low: number, high: number, length: number, waitedFor: 'nothing' | 'names'): boolean {
     const { pending, wire, plainIds, otherNames } = this.translator
     const slot = pending.find(low, high)
-    const shape = slot < 0 ? undefined : shapes[pending.opcode[slot] ?? 0]
-    if (!shape || (shape.outNode === 0 && shape.dirents !== 'fuse_direntplus')) return false
+    if (slot < 0) return false
+    const shape = shapeOf(pending.opcode[slot] ?? 0)
+    if (shape.outNode === 0 && shape.dirents !== 'fuse_direntplus') return false
     if (outHeader.error.get(wire.reply.view, 0) !== 0 || length < shape.outLeast) return false
     return (waitedFor === 'nothing' && otherNames.keep(shape, length)) || plainIds.keep(shape, length)
   }

@@ -3,11 +3,11 @@
 // frees a file twice that is unlinked and that nobody has looked up. What the kernel has looked up in this life is left alone:
 // go-fuse may make another file of it, and then takes away the name of that one only.
 import { layout } from '../../fuse/layout.js'
-import { type OpcodeName, opcodes } from '../../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../../fuse/request.js'
-import { type DaemonId, KnownNames, namesTaken } from '../ids/known-names.js'
+import { type DaemonId, KnownNames } from '../ids/known-names.js'
 import { isExchange } from '../resent/exchanges.js'
 import type { Found } from '../wire/daemon.js'
+import type { Shape } from './shapes.js'
 import type { Translator } from './translator.js'
 
 const EINVAL = 22
@@ -34,10 +34,10 @@ export interface Taken {
  * @param node the slot of the folder
  * @returns null if it takes nothing away. @throws Ended
  */
-export function lookUpTaken(translator: Translator, opcode: OpcodeName, length: number, node: number): Taken | null {
-  if (!namesTaken.has(opcode)) return null
+export function lookUpTaken(translator: Translator, shape: Shape, length: number, node: number): Taken | null {
+  if (!shape.takesNames) return null
   const { nodes, daemon, stale, wire, known, keptOpen } = translator
-  const { names } = namesOf(translator, opcode, length)
+  const { names } = namesOf(translator, shape, length)
   const { view } = wire.request
   const areExchanged = isExchange(view)
   const found: Found[] = []
@@ -80,15 +80,15 @@ const areSame = (one: DaemonId, other: DaemonId): boolean => one.low === other.l
  * and, once the name had expired, by one of this life. With ESTALE it looks both names up again. Source: fs/namei.c,
  * vfs_rename and retry_estale.
  */
-export function isOntoItself(translator: Translator, opcode: OpcodeName, length: number, node: number): boolean {
-  if (opcode !== 'RENAME' && opcode !== 'RENAME2') return false
+export function isOntoItself(translator: Translator, shape: Shape, length: number, node: number): boolean {
+  if (!shape.isRename) return false
   const { nodes, wire } = translator
   const [low, high] = [
     wire.request.view.getUint32(IN_HEADER_SIZE, true),
     wire.request.view.getUint32(NEWDIR_HIGH, true),
   ]
   if (!nodes.isDaemons(node, low, high)) return false
-  const { names } = namesOf(translator, opcode, length)
+  const { names } = namesOf(translator, shape, length)
   return names[0] !== undefined && names[1] !== undefined && names[0].equals(names[1])
 }
 const NEWDIR_HIGH = IN_HEADER_SIZE + 4
@@ -104,19 +104,18 @@ export function settleTaken({ answers, known, stale }: Translator, taken: Taken,
 }
 
 /** The names of a request, copied, and where the rest begins. */
-export function namesOf(translator: Translator, opcode: OpcodeName, length: number): { names: Buffer[]; tail: number } {
+export function namesOf(translator: Translator, shape: Shape, length: number): { names: Buffer[]; tail: number } {
   const { bytes, view } = translator.wire.request
-  const row = opcodes[opcode]
   const end = length - 8 * header.total_extlen.get(view, 0)
-  let at = IN_HEADER_SIZE + (row.in === null ? 0 : layout(row.in).$size)
-  if (opcode === 'SETXATTR') {
+  let at = shape.nameAt
+  if (shape.name === 'SETXATTR') {
     // Which of its two forms it is depends on what INIT agreed on; only one of them makes the lengths meet.
     const short = IN_HEADER_SIZE + setxattrIn.setxattr_flags.offset
     const value = view.getUint32(IN_HEADER_SIZE, true)
     if (bytes.indexOf(0, short) + 1 + value === end) at = short
   }
   const names: Buffer[] = []
-  for (let i = 0; i < row.names; i++) {
+  for (let i = 0; i < shape.names; i++) {
     const nul = bytes.indexOf(0, at)
     if (nul < 0 || nul >= end) break
     names.push(Buffer.from(bytes.subarray(at, nul)))

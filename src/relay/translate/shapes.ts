@@ -5,7 +5,7 @@ import { OUT_HEADER_SIZE } from '../../fuse/message.js'
 import { type OpcodeName, type OpcodeRow, opcodes } from '../../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../../fuse/request.js'
 import { type StructName, structs } from '../../fuse/structs.js'
-import { namesGiven } from '../ids/known-names.js'
+import { namesGiven, namesTaken } from '../ids/known-names.js'
 import { type Rule, rules } from './rules.js'
 
 export interface HandlePlace {
@@ -18,9 +18,12 @@ export interface HandlePlace {
 }
 
 export interface Shape {
-  readonly name: OpcodeName
+  readonly name: OpcodeName | 'unknown'
   /** Bytes of the header and the fixed part, at least. */
   readonly least: number
+  /** Bytes of request and reply, at most: beyond that stands what nobody knows how to translate. */
+  readonly most: number
+  readonly outMost: number
   readonly node: boolean
   readonly nodes: readonly number[]
   readonly handles: readonly HandlePlace[]
@@ -35,15 +38,48 @@ export interface Shape {
   /** Where `generation` stands in the reply: behind outNode. */
   readonly dirents: 'fuse_dirent' | 'fuse_direntplus' | null
   readonly replies: boolean
-  /** It makes its first name known, which stands at `nameAt`. */
-  readonly givesName: boolean
+  /** How many names it carries, one after the other from `nameAt`. */
+  readonly names: number
   readonly nameAt: number
+  /** It makes its first name known. */
+  readonly givesName: boolean
+  /** It takes its names away, or moves them. */
+  readonly takesNames: boolean
+  readonly isRename: boolean
   readonly repeat: OpcodeRow['repeat']
   readonly rule: Rule
 }
 
 /** By opcode number. */
-export const shapes: readonly (Shape | undefined)[] = compile()
+const shapes: readonly (Shape | undefined)[] = compile()
+
+/** What is not in the table, of a later kernel: the header's nodeid can be translated, if there is nothing else. */
+const unknown: Shape = {
+  name: 'unknown',
+  least: IN_HEADER_SIZE,
+  most: IN_HEADER_SIZE,
+  outMost: OUT_HEADER_SIZE,
+  node: true,
+  nodes: [],
+  handles: [],
+  isDirectory: false,
+  openFlags: 0,
+  outLeast: OUT_HEADER_SIZE,
+  outNode: 0,
+  outHandle: 0,
+  outIno: 0,
+  dirents: null,
+  replies: true,
+  names: 0,
+  nameAt: IN_HEADER_SIZE,
+  givesName: false,
+  takesNames: false,
+  isRename: false,
+  repeat: 'unknown',
+  rule: {},
+}
+
+export const shapeOf = (opcode: number): Shape => shapes[opcode] ?? unknown
 
 function compile(): (Shape | undefined)[] {
   const out: (Shape | undefined)[] = []
@@ -54,6 +90,8 @@ function compile(): (Shape | undefined)[] {
     out[row.number] = {
       name,
       least: IN_HEADER_SIZE + (row.compat ?? (row.in ? sizeOf(row.in) : 0)),
+      most: Number.POSITIVE_INFINITY,
+      outMost: Number.POSITIVE_INFINITY,
       node: row.node,
       nodes: perEntry ? [] : (row.nodes ?? []).map(fieldOf),
       handles: (row.handles ?? []).map(({ field, when }, i) => ({
@@ -70,8 +108,11 @@ function compile(): (Shape | undefined)[] {
       outIno: inoOffset(row.out),
       dirents: tail,
       replies: row.reply,
-      givesName: namesGiven.has(name),
+      names: row.names,
       nameAt: IN_HEADER_SIZE + (row.in ? sizeOf(row.in) : 0),
+      givesName: namesGiven.has(name),
+      takesNames: namesTaken.has(name),
+      isRename: name === 'RENAME' || name === 'RENAME2',
       repeat: row.repeat,
       rule: rules[name] ?? {},
     }

@@ -31,7 +31,7 @@ import { interrupt } from './interrupts.js'
 import { isOntoItself, lookUpTaken, settleTaken, type Taken } from './names.js'
 import { Pending } from './pending.js'
 import { Pieces } from './pieces.js'
-import { type Shape, shapes } from './shapes.js'
+import { type HandlePlace, type Shape, shapeOf } from './shapes.js'
 
 const inHeader = layout('fuse_in_header')
 const FORGET = opcodes.FORGET.number
@@ -63,6 +63,10 @@ const ENOENT = 2
 const EIO = 5
 const ENOSYS = 38
 const ESTALE = 116
+
+const NO_HANDLE = -1
+/** And below: the request is answered with an error, by so much below. */
+const REFUSED = -2
 
 /** What the relay has counted since it began. */
 export interface Tally {
@@ -130,11 +134,9 @@ export class Translator implements Late {
     const high = inHeader.unique.high(view, 0)
     const resent = high >= FUSE_UNIQUE_RESEND_HIGH
     this.tally.translated++
-    const shape = shapes[opcode]
-    if (!shape) {
-      this.surroundings.report('unknown opcode', { opcode })
-      return this.refuse(low, high, ENOSYS)
-    }
+    const shape = shapeOf(opcode)
+    if (shape.name === 'unknown') this.surroundings.report('unknown opcode', { opcode })
+    if (length > shape.most) return this.refuse(low, high, ENOSYS)
     if (length < shape.least) return this.refuse(low, high, EIO)
     if (opcode === FORGET) return forget(this, length)
     if (opcode === BATCH_FORGET) return forgetMany(this, length)
@@ -143,17 +145,9 @@ export class Translator implements Late {
     if (this.stale.isGathering && !resent) this.stale.gathered()
     const tid = inHeader.pid.get(view, 0)
     const isResolver = this.resolverPid !== 0 && tid === this.resolverPid
-    if (isResolver) {
-      if (opcode === OPENDIR) return this.openForResolver(low, high)
-      if (opcode === LOOKUP) return this.answerSearch(low, high, length)
-    } else {
-      this.spanning.meet(tid, resent)
-      const isEarly = shape.rule.early === true && this.isReserved && this.stale.letsEarly
-      if (this.isReserved && !isEarly && !this.stale.moves.isServing && !this.isSearch(opcode, length))
-        return this.stale.park(this.wire.request.bytes, length)
-      if (this.spanning.takeAside(shape.name, tid, resent, length)) return
-      if (resent && this.exchanges.takeAside(shape.name, length)) return
-    }
+    if (isResolver && opcode === OPENDIR) return this.openForResolver(low, high)
+    if (isResolver && opcode === LOOKUP) return this.answerSearch(low, high, length)
+    if (!isResolver && this.mustWait(shape, opcode, length, tid, resent)) return
 
     // First all ids are looked for, and only then the request is changed: a parked one has to stay as it was.
     let node = 0
@@ -226,6 +220,18 @@ export class Translator implements Late {
     return this.nodes.ofKernel(inHeader.nodeid.low(view, 0), inHeader.nodeid.high(view, 0)) < 0
   }
 
+  /** True if it is not its turn yet: somebody else has the request now, and hands it to us again when it is. */
+  private mustWait(shape: Shape, opcode: number, length: number, tid: number, resent: boolean): boolean {
+    this.spanning.meet(tid, resent)
+    const isEarly = shape.rule.early === true && this.isReserved && this.stale.letsEarly
+    if (this.isReserved && !isEarly && !this.stale.moves.isServing && !this.isSearch(opcode, length)) {
+      this.stale.park(this.wire.request.bytes, length)
+      return true
+    }
+    if (this.spanning.takeAside(shape, tid, resent, length)) return true
+    return resent && this.exchanges.takeAside(shape, length)
+  }
+
   private parkDoubtful(node: number, length: number): boolean {
     const { kernelLow, kernelHigh } = this.nodes
     return this.stale.parkFor(kernelLow[node] ?? 0, kernelHigh[node] ?? 0, this.wire.request.bytes, length)
@@ -260,39 +266,11 @@ export class Translator implements Late {
   ): void {
     const { view } = this.wire.request
     const originalHigh = resent ? high + FUSE_UNIQUE_RESEND_HIGH : high
-    let handle = -1
+    let handle = NO_HANDLE
     for (const place of shape.handles) {
-      if (place.flag !== 0 && (view.getUint32(place.flagsOffset, true) & place.flag) === 0) continue
-      const on = place.node < 0 ? node : this.otherNode(shape.nodes[place.node] ?? 0)
-      // What is open on a plain node is the daemon's own.
-      if (this.nodes.plain[on] === 1) continue
-      const at = place.offset
-      const [fhLow, fhHigh] = [view.getUint32(at, true), view.getUint32(at + 4, true)]
-      handle = this.handles.ofLife(fhLow, fhHigh)
-      if (handle < 0) {
-        if (opcode === RELEASE) this.keptOpen.closed(this.nodes.kernelLow[node] ?? 0, this.nodes.kernelHigh[node] ?? 0)
-        const carries = shape.openFlags !== 0 && length >= shape.openFlags + 4
-        const carried = carries ? view.getUint32(shape.openFlags, true) : -1
-        // What the kernel writes from its cache carries no flags.
-        const flags = opcode === WRITE && (carried & O_ACCMODE) === 0 ? O_RDWR : carried
-        handle = this.handles.ofEarlier(fhLow, fhHigh, on, flags)
-        if (handle < 0) {
-          if (shape.rule.handleOptional) {
-            view.setUint32(place.flagsOffset, view.getUint32(place.flagsOffset, true) & ~place.flag, true)
-            // As the kernel has it where there is no handle: go-fuse looks it up without a look at the flag, and dies of ours.
-            view.setUint32(at, 0, true)
-            view.setUint32(at + 4, 0, true)
-            continue
-          }
-          if (shape.rule.unopened) return this.refuse(low, originalHigh, 0)
-          const opened =
-            opcode === IOCTL && ioctlIn.flags.get(view, IN_HEADER_SIZE) & FUSE_IOCTL_DIR ? shapes[READDIR] : shape
-          handle = this.reopening.reopen(opened ?? shape, on, fhLow, fhHigh, flags, place.node >= 0)
-          if (handle < 0) return this.refuse(low, originalHigh, -handle)
-        }
-      }
-      view.setUint32(at, this.handles.daemonLow[handle] ?? 0, true)
-      view.setUint32(at + 4, this.handles.daemonHigh[handle] ?? 0, true)
+      const put = this.putHandle(shape, place, opcode, length, node)
+      if (put <= REFUSED) return this.refuse(low, originalHigh, REFUSED - put)
+      if (put !== NO_HANDLE) handle = put
     }
     for (const offset of shape.nodes) {
       const other = this.otherNode(offset)
@@ -309,9 +287,9 @@ export class Translator implements Late {
     }
     if ((opcode === RELEASE || opcode === RELEASEDIR) && handle >= 0) this.release(shape, handle, node)
     const { retries } = this.stale.memory
-    if (isOntoItself(this, shape.name, length, node))
+    if (isOntoItself(this, shape, length, node))
       return this.refuse(low, originalHigh, retries.mayTell([this.wire.request.bytes]) ? ESTALE : 0)
-    const taken = lookUpTaken(this, shape.name, length, node)
+    const taken = lookUpTaken(this, shape, length, node)
     const refused = taken && this.refusalOf(taken, low)
     if (refused) {
       settleTaken(this, taken, false)
@@ -330,6 +308,59 @@ export class Translator implements Late {
       if (opcode === WRITE && this.pieces.takeWrite(low, high, length)) return
     }
     this.wire.later('daemon', length)
+  }
+
+  /**
+   * Puts the daemon's handle in its place in the request, opened again if it is one of an earlier life.
+   * @returns its slot in `handles`; NO_HANDLE if there is none to be put; REFUSED - errno if the request can't go on
+   */
+  private putHandle(shape: Shape, place: HandlePlace, opcode: number, length: number, node: number): number {
+    const { view } = this.wire.request
+    if (place.flag !== 0 && (view.getUint32(place.flagsOffset, true) & place.flag) === 0) return NO_HANDLE
+    const on = place.node < 0 ? node : this.otherNode(shape.nodes[place.node] ?? 0)
+    // What is open on a plain node is the daemon's own.
+    if (this.nodes.plain[on] === 1) return NO_HANDLE
+    const at = place.offset
+    const [low, high] = [view.getUint32(at, true), view.getUint32(at + 4, true)]
+    let handle = this.handles.ofLife(low, high)
+    if (handle < 0) handle = this.earlierHandle(shape, place, opcode, length, node, on)
+    if (handle < 0) return handle
+    view.setUint32(at, this.handles.daemonLow[handle] ?? 0, true)
+    view.setUint32(at + 4, this.handles.daemonHigh[handle] ?? 0, true)
+    return handle
+  }
+
+  /** The handle of an earlier life, as `putHandle` has it. @param on the node that it is open on */
+  private earlierHandle(
+    shape: Shape,
+    place: HandlePlace,
+    opcode: number,
+    length: number,
+    node: number,
+    on: number,
+  ): number {
+    const { view } = this.wire.request
+    const at = place.offset
+    const [low, high] = [view.getUint32(at, true), view.getUint32(at + 4, true)]
+    if (opcode === RELEASE) this.keptOpen.closed(this.nodes.kernelLow[node] ?? 0, this.nodes.kernelHigh[node] ?? 0)
+    const carries = shape.openFlags !== 0 && length >= shape.openFlags + 4
+    const carried = carries ? view.getUint32(shape.openFlags, true) : -1
+    // What the kernel writes from its cache carries no flags.
+    const flags = opcode === WRITE && (carried & O_ACCMODE) === 0 ? O_RDWR : carried
+    const handle = this.handles.ofEarlier(low, high, on, flags)
+    if (handle >= 0) return handle
+    if (shape.rule.handleOptional) {
+      view.setUint32(place.flagsOffset, view.getUint32(place.flagsOffset, true) & ~place.flag, true)
+      // As the kernel has it where there is no handle: go-fuse looks it up without a look at the flag, and dies of ours.
+      view.setUint32(at, 0, true)
+      view.setUint32(at + 4, 0, true)
+      return NO_HANDLE
+    }
+    if (shape.rule.unopened) return REFUSED
+    const opensFolder = opcode === IOCTL && ioctlIn.flags.get(view, IN_HEADER_SIZE) & FUSE_IOCTL_DIR
+    const opened = opensFolder ? shapeOf(READDIR) : shape
+    const reopened = this.reopening.reopen(opened, on, low, high, flags, place.node >= 0)
+    return reopened < 0 ? REFUSED + reopened : reopened
   }
 
   /**

@@ -71,6 +71,30 @@ t.test('a file of an earlier life keeps its nodeid when it is looked up', async 
   t.equal(scene.found(2n, 0x55n), 3n)
 })
 
+t.test('an opcode that is not known is passed on if it carries a nodeid and nothing else', async (t) => {
+  const later = 99
+  const scene = new Scene(t)
+  scene.adopt(3n, 0x55n)
+  scene.ask(later, 2n, 3n)
+  t.match(scene.asked(), [{ opcode: later, unique: 2n, node: 0x55n }])
+  scene.say(2n, 0)
+  t.match(scene.told(), [{ unique: 2n, error: 0 }])
+  scene.ask(later, 4n, 3n)
+  scene.say(4n, -ENOTEMPTY)
+  t.match(scene.told(), [{ unique: 4n, error: -ENOTEMPTY }])
+
+  t.same(scene.asked().length, 1)
+  scene.ask(later, 6n, 3n, words(0n))
+  t.match(scene.told(), [{ unique: 6n, error: -ENOSYS }], 'where an id might stand that nobody could translate')
+  scene.ask(later, RESENT | 8n, 3n)
+  t.match(scene.told(), [{ unique: RESENT | 8n, error: -EIO }], 'it may not be repeated')
+  t.same(scene.asked(), [], 'the daemon hears of neither')
+  scene.ask(later, 10n, 3n)
+  scene.say(10n, 0, words(0x55n))
+  t.match(scene.told(), [{ unique: 10n, error: -EIO }], 'nor is an answer handed on that might hold one')
+  t.ok(scene.reports.includes('unknown opcode'))
+})
+
 t.test('a nodeid that nobody can tell is stale', async (t) => {
   const scene = new Scene(t)
   scene.ask('GETATTR', 2n, 99n, halves(0, 0, 0, 0))
@@ -594,8 +618,8 @@ t.test('a notification is about the kernel’s nodeids, and about none that the 
 
 t.test('what makes no sense is dropped, refused or told once', async (t) => {
   const scene = new Scene(t)
-  scene.ask(4000, 2n, 1n)
-  scene.ask(4000, 4n, 1n)
+  scene.ask(4000, 2n, 1n, words(1n))
+  scene.ask(4000, 4n, 1n, words(1n))
   t.match(scene.told(), [{ error: -ENOSYS }, { error: -ENOSYS }])
   scene.say(1000n, 0)
   scene.sayRaw(Buffer.from('nonsense'))
