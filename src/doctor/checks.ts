@@ -1,7 +1,6 @@
 // What doctor tries, a row each, in the order of how much depends on it. Everything is found by doing it, never from a
 // version; every probe takes back what it did.
 import { accessSync, constants, fstatSync, readFileSync, statSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { leaveCgroup } from '../hold/cgroup.js'
 import { place } from '../hold/placement.js'
@@ -14,7 +13,7 @@ import { errnoName, errnoText, failedWith } from '../native/error.js'
 import { rawSyscall } from '../native/ffi.js'
 import { reconfigure } from '../native/mount.js'
 import { pidfdGetfd, pidfdOpen } from '../native/pidfd.js'
-import { becomeSubreaper, sameOpenFile } from '../native/process.js'
+import { askForExit, becomeSubreaper, sameOpenFile } from '../native/process.js'
 import type { Pid, RemoteFd } from '../native/types.js'
 import { checkFuseDevice } from '../preflight/fuse-device.js'
 import { requestTimeout } from '../preflight/request-timeout.js'
@@ -258,7 +257,7 @@ export const checks: readonly Check[] = [
     ifOk: 'nothing is refused for want of rights',
     ifNot: 'mounts are unmounted through fusermount, and only daemons of this user can be managed',
     probe: () => {
-      const detail = `uid ${userInfo().uid}, ${capabilities().join(' ') || 'no capability of use'}`
+      const detail = `uid ${process.geteuid?.()}, ${capabilities().join(' ') || 'no capability of use'}`
       return hasCapability('CAP_SYS_ADMIN') && hasCapability('CAP_SYS_PTRACE') ? yes(detail) : no(detail)
     },
   },
@@ -320,21 +319,10 @@ function yamaScope(): number | null {
   }
 }
 
-/** _IOWR(0xFF, 11, struct pidfd_info) with the first size of the struct, which later kernels take as well. */
-const PIDFD_GET_INFO = 0xc040_ff0b
-/** Asks for the exit code; the mask that comes back says whether it is there. Source: include/uapi/linux/pidfd.h. */
-const PIDFD_INFO_EXIT = 8n
-
 async function pidfdInfo(): Promise<Finding> {
   const pidfd = await withSubject(({ pid }) => pidfdOpen(pid))
   try {
-    const info = Buffer.alloc(64)
-    info.writeBigUInt64LE(PIDFD_INFO_EXIT, 0)
-    const errno = -Math.min(0, rawSyscall('ioctl', pidfd, PIDFD_GET_INFO, info))
-    if (errno !== 0) return outcome(errno, 'PIDFD_GET_INFO')
-    return info.readBigUInt64LE(0) & PIDFD_INFO_EXIT
-      ? yes('PIDFD_GET_INFO tells the exit code')
-      : no('it tells no exit code')
+    return outcome(askForExit(pidfd), 'PIDFD_GET_INFO')
   } finally {
     closeFd(pidfd)
   }

@@ -67,11 +67,19 @@ export function exitOf(pidfd: Fd, pid: Pid): Exit {
 }
 
 function exitOfReaped(pidfd: Fd): Exit | null {
+  return askForExit(pidfd) === 0 ? fromWaitStatus(pidfdInfo.readInt32LE(EXIT_CODE)) : null
+}
+
+/**
+ * Asks a pidfd how its process ended. The kernel does not tell before it is reaped.
+ * @returns 0 if it is told, else an errno: ENODATA if not, another where the ioctl is not known (Linux before 6.15)
+ */
+export function askForExit(pidfd: Fd): number {
   pidfdInfo.fill(0)
   pidfdInfo.writeBigUInt64LE(PIDFD_INFO_EXIT, 0)
-  const isTold =
-    rawSyscall('ioctl', pidfd, PIDFD_GET_INFO, pidfdInfo) === 0 && pidfdInfo.readBigUInt64LE(0) & PIDFD_INFO_EXIT
-  return isTold ? fromWaitStatus(pidfdInfo.readInt32LE(EXIT_CODE)) : null
+  const result = rawSyscall('ioctl', pidfd, PIDFD_GET_INFO, pidfdInfo)
+  if (result < 0) return -result
+  return pidfdInfo.readBigUInt64LE(0) & PIDFD_INFO_EXIT ? 0 : ENODATA
 }
 
 /** Source: proc_pid_stat(5), exit_code; zero without ptrace access, as is that of a process which exited with 0. */
@@ -112,9 +120,11 @@ const SI_CODE = 8
 const SI_STATUS = 24
 const siginfo = Buffer.alloc(128)
 
-// include/uapi/linux/pidfd.h: struct pidfd_info of 64 bytes, exit_code its last field; _IOWR(PIDFS_IOCTL_MAGIC, 11, …)
+// include/uapi/linux/pidfd.h: struct pidfd_info of 64 bytes, exit_code its last field, which later kernels take as well;
+// _IOWR(PIDFS_IOCTL_MAGIC, 11, …)
 const PIDFD_GET_INFO = 0xc040ff0b
 const PIDFD_INFO_EXIT = 8n
+const ENODATA = 61
 const EXIT_CODE = 60
 const EXIT_CODE_FIELD = 52
 const pidfdInfo = Buffer.alloc(64)

@@ -21,7 +21,6 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { userInfo } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { KeepmountError } from '../errors/error.js'
 import { failedWith } from '../native/error.js'
@@ -32,7 +31,7 @@ import { type MountRecord, recordSchema } from './record.js'
 export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   const runtime = env.XDG_RUNTIME_DIR
   if (env.KEEPMOUNT_STATE_DIR) return env.KEEPMOUNT_STATE_DIR
-  if (userInfo().uid === 0) return '/run/keepmount'
+  if (process.geteuid?.() === 0) return '/run/keepmount'
   if (runtime) return join(runtime, 'keepmount')
   throw new KeepmountError('STATE_FOLDER_UNUSABLE', {
     folder: '$XDG_RUNTIME_DIR/keepmount',
@@ -153,7 +152,7 @@ function readRecord(folder: string): MountRecord | null {
   let text: string
   try {
     const { uid, mode } = lstatSync(file)
-    if (uid !== userInfo().uid) throw broken(`it belongs to uid ${uid}`)
+    if (uid !== process.geteuid?.()) throw broken(`it belongs to uid ${uid}`)
     if (mode & 0o077) throw broken('others may read or write it')
     text = readFileSync(file, 'utf8')
   } catch (error) {
@@ -208,7 +207,7 @@ function privateFolder(path: string): void {
   const folder = lstatSync(path)
   const { uid, mode } = folder
   if (!folder.isDirectory()) throw new Error('it is not a folder')
-  if (uid !== userInfo().uid) throw new Error(`it belongs to uid ${uid}`)
+  if (uid !== process.geteuid?.()) throw new Error(`it belongs to uid ${uid}`)
   if (mode & 0o077) throw new Error(`its mode is ${(mode & 0o777).toString(8)}: others may enter it`)
 }
 

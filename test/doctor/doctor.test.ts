@@ -69,19 +69,24 @@ t.test(
       ok: true,
       checks: checks.map(({ id, question, needed }) => ({ id, question, needed })),
     })
-    const bad = await doctor(
-      'env',
-      '-u',
-      'NODE_OPTIONS',
-      'unshare',
-      '-m',
-      'sh',
-      '-c',
-      'mount --bind /dev/null /dev/fuse && exec "$@"',
-      'sh',
-    )
+    const withNothingAt = (paths: string) =>
+      doctor(
+        'env',
+        '-u',
+        'NODE_OPTIONS',
+        'unshare',
+        '-m',
+        'sh',
+        '-c',
+        'for path in $1; do mount --bind /dev/null "$path" || exit; done; shift; exec "$@"',
+        'sh',
+        paths,
+      )
+    const bad = await withNothingAt('/dev/fuse')
     t.equal(bad.code, 1, bad.stderr)
     t.match(JSON.parse(bad.stdout), { ok: false, checks: [{ id: 'fuse-device', ok: false, meaning: /modprobe fuse/ }] })
+    const nameless = await withNothingAt('/etc/passwd /etc/nsswitch.conf')
+    t.equal(nameless.code, 0, `a user without a name, as in many containers: ${nameless.stderr}`)
     const told = await runToEnd([process.execPath, keepmountCommand, 'doctor'], { env: place.env })
     for (const { id, question } of checks) t.ok(told.stdout.includes(id) && told.stdout.includes(question), id)
     t.match(told.stdout, /keepmount run can work here\n$/)
