@@ -2,6 +2,7 @@
 // epoll sets keep the file they were given, and so do io_uring's registered files.
 import { readdirSync, readlinkSync } from 'node:fs'
 import { linkOf, readOr } from '../kernel/procfs.js'
+import { mayBe, ringFiles } from '../kernel/ring-files.js'
 import { type EpollEntry, epollEntries } from '../native/epoll.js'
 import { failedWith } from '../native/error.js'
 import { sameOpenFile } from '../native/process.js'
@@ -53,9 +54,8 @@ export const watchesIn = (pid: Pid, sets: readonly RemoteFd[], fds: ReadonlySet<
     epollEntries(infoOf(pid, set)).flatMap((entry) => (fds.has(entry.fd) ? [{ set, ...entry }] : [])),
   )
 
-/** Rows like `    0: /dev/fuse` below `UserFiles:`. Source: io_uring/fdinfo.c. */
 const registers = (info: string, linkTexts: ReadonlySet<string>): boolean =>
-  [...info.matchAll(/^ *\d+: (.+)$/gm)].some(([, name]) => name !== undefined && linkTexts.has(name))
+  ringFiles(info).some((name) => [...linkTexts].some((link) => mayBe(name, link)))
 
 /** The descriptors of a process that are the same open file as one of ours. */
 export function copiesOf(pid: Pid, file: Fd): RemoteFd[] {

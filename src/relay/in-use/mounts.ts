@@ -1,6 +1,7 @@
 // Where a mount is seen, in all mount namespaces, and what holds on to it without being a process.
 import { isFuse, type Mount, parseMountinfo, unescapeOctal } from '../../kernel/mountinfo.js'
 import { linkOf, namesIn, readOr } from '../../kernel/procfs.js'
+import { isWhole, ringFiles } from '../../kernel/ring-files.js'
 import { type Pin, type PinKind, unknown } from './pin.js'
 
 /** A bind mount of a part of the mount. */
@@ -48,9 +49,9 @@ export class Mounts {
     return [...loops.flatMap((file) => on('loop', file, namedIn(file))), ...on('swap', SWAPS, namedIn(SWAPS))]
   }
 
-  /** True if one of the files registered with an io_uring is on it. */
+  /** True if one of the files registered with an io_uring is on it, or may be. */
   isInRing(info: string): boolean {
-    return info.split('\n').some((line) => this.mayBeOn(/^\s*\d+: (\/.*)$/.exec(line)?.[1] ?? ''))
+    return ringFiles(info).some((name) => (isWhole(name) ? this.mayBeOn(name) : !/^\[.*\]$/.test(name)))
   }
 
   /** True if a layer of an overlay lies below a mountpoint; the options escape what separates them. */
