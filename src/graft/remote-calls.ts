@@ -12,7 +12,7 @@ import {
   signalMaskOf,
   step,
 } from '../native/ptrace.js'
-import { putCall, registerLayout, restartInterrupted, resultOf } from '../native/registers.js'
+import { putCall, registerLayout, resultOf } from '../native/registers.js'
 import { signalName } from '../native/signals.js'
 import { numberOf, type SyscallName } from '../native/syscall-numbers.js'
 import type { Fd } from '../native/types.js'
@@ -58,6 +58,7 @@ export class RemoteCalls {
       if (failedWith(error, 'ENOEXEC')) throw new GraftError('other-machine', process.pid, undefined, { cause: error })
       throw error
     }
+    process.restartCall(tid, this.saved)
     this.mask = signalMaskOf(tid)
     // A signal in the midst would run its handler on our registers.
     if (this.mask === null || !setSignalMask(tid, ALL_SIGNALS_BUT_SIGTRAP)) throw this.ended()
@@ -119,7 +120,6 @@ export class RemoteCalls {
 
   private readonly restore = (): void => {
     const tid = this.process.caller
-    restartInterrupted(this.saved.view)
     this.saved.write(tid)
     if (registerLayout.interruptedCall === null) forgetSyscall(tid)
     if (this.mask !== null) setSignalMask(tid, this.mask)

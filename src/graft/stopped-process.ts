@@ -7,6 +7,7 @@
 // A thread in an uninterruptible sleep does not stop, and need not: it neither reads a channel nor can it touch one before
 // the others run again.
 import { readdirSync, readFileSync } from 'node:fs'
+import { callOf } from '../kernel/process.js'
 import { failedWith } from '../native/error.js'
 import { awaitStop, detach, interrupt, Registers, resume, seize } from '../native/ptrace.js'
 import { registerLayout, restartInterrupted } from '../native/registers.js'
@@ -24,6 +25,8 @@ export class StoppedProcess {
   private readonly stopped = new Set<Tid>()
   private readonly skipped = new Set<Tid>()
   private readonly late = new Set<Tid>()
+  /** The calls that its threads waited in just before, where their registers do not tell it afterwards. */
+  private readonly waits = new Map<Tid, readonly number[]>()
   /** How those were scheduled that are in a hurry now. */
   private readonly policies = new Map<Tid, number>()
   /** Where the caller and we were allowed to run, if both are on one processor now. */
@@ -69,7 +72,7 @@ export class StoppedProcess {
     if (this.released) return 0
     this.released = true
     for (const tid of this.stopped) {
-      letGo(tid)
+      this.letGo(tid)
       if (detach(tid, tid === this.caller ? this.owed : 0)) this.seized.delete(tid)
     }
     const stopUs = (performance.now() - this.since) * 1000
@@ -128,9 +131,19 @@ export class StoppedProcess {
 
   /** The last before it is let go. */
   private prepare(tid: Tid): void {
-    letGo(tid)
+    this.letGo(tid)
     this.disperse(tid)
     this.calm(tid)
+  }
+
+  /** Has a call that the stop would end with EINTR be made again. */
+  private letGo(tid: Tid): void {
+    if (registers.read(tid) && this.restartCall(tid, registers)) registers.write(tid)
+  }
+
+  /** Makes the registers of a thread, as they were when it stopped, those of one that goes on as if it had not. True if it changed them. */
+  restartCall(tid: Tid, { view }: Registers): boolean {
+    return restartInterrupted(view, this.waits.get(tid) ?? [])
   }
 
   private hurry(tid: Tid): void {
@@ -172,6 +185,7 @@ export class StoppedProcess {
       if (seize(tid)) {
         this.seized.add(tid)
         this.hurry(tid)
+        if (registerLayout.interruptedCall === null) this.waits.set(tid, callOf(tid))
       } else this.skipped.add(tid)
     } catch (error) {
       const now = stateOf(this.pid, tid)
@@ -215,12 +229,6 @@ export class StoppedProcess {
 }
 
 const registers = new Registers()
-
-/** Has a call that the stop would end with EINTR be made again. */
-function letGo(tid: Tid): void {
-  if (registerLayout.interruptible.size === 0 || !registers.read(tid)) return
-  if (restartInterrupted(registers.view)) registers.write(tid)
-}
 
 const FINISH_LOOK_MS = 2
 const SIGTRAP = 5

@@ -12,6 +12,7 @@ export interface RegisterLayout {
   readonly callNumber: number
   readonly callArguments: readonly number[]
   readonly callResult: number
+  readonly stackPointer: number
   /**
    * The number of the system call that the thread was in, -1 for none: when it goes on, the kernel makes that call again if
    * its result is one of the restarts. Null where that is not one of these registers.
@@ -35,6 +36,7 @@ export const registerLayouts = {
     callNumber: 80,
     callArguments: [112, 104, 96, 56, 72, 64],
     callResult: 80,
+    stackPointer: 152,
     interruptedCall: 120,
     syscallInstruction: Buffer.from([0x0f, 0x05]),
     alignment: 1,
@@ -47,11 +49,13 @@ export const registerLayouts = {
     callNumber: 64,
     callArguments: [0, 8, 16, 24, 32, 40],
     callResult: 0,
+    stackPointer: 248,
     // It is a register set of its own (NT_ARM_SYSTEM_CALL), and the kernel has wound the program counter back already.
     interruptedCall: null,
     syscallInstruction: Buffer.from([0x01, 0x00, 0x00, 0xd4]),
     alignment: 4,
-    interruptible: new Set(),
+    // epoll_pwait, rt_sigtimedwait, semtimedop, semop, epoll_pwait2
+    interruptible: new Set([22, 137, 192, 193, 441]),
   },
 } as const satisfies Record<Arch, RegisterLayout>
 
@@ -83,12 +87,34 @@ export const resultOf = (registers: DataView, layout: RegisterLayout = registerL
 
 /**
  * Hides the stop from a call that would end with EINTR by it: it is made again. If a signal came as well, the kernel makes
- * EINTR of it as ever.
+ * EINTR of it as ever. Where `interruptedCall` is null, it goes on after the signal's handler instead, and a call that began
+ * only between the look and the stop ends with EINTR.
+ * @param waitedIn the call that the thread waited in just before the stop, as proc_pid_syscall(5) has it: number, arguments,
+ * stack pointer, instruction pointer. Needed where `interruptedCall` is null: the result stands in the place of the first
+ * argument there
  * @returns true if the registers were changed
  */
-export function restartInterrupted(registers: DataView, layout: RegisterLayout = registerLayout): boolean {
-  if (layout.interruptedCall === null || registers.getBigInt64(layout.callResult, true) !== -EINTR) return false
+export function restartInterrupted(
+  registers: DataView,
+  waitedIn: readonly number[],
+  layout: RegisterLayout = registerLayout,
+): boolean {
+  if (registers.getBigInt64(layout.callResult, true) !== -EINTR) return false
+  if (layout.interruptedCall === null) return rewind(registers, waitedIn, layout)
   if (!layout.interruptible.has(Number(registers.getBigInt64(layout.interruptedCall, true)))) return false
   registers.setBigInt64(layout.callResult, -ERESTARTNOHAND, true)
+  return true
+}
+
+/** Puts the thread where it makes its call, if it comes from that and from no other. */
+function rewind(registers: DataView, waitedIn: readonly number[], layout: RegisterLayout): boolean {
+  const [number = -1, first = 0, ...others] = waitedIn
+  if (!layout.interruptible.has(number)) return false
+  const { callNumber, callArguments, stackPointer, instructionPointer, syscallInstruction } = layout
+  const offsets = [...callArguments.slice(1), stackPointer, instructionPointer]
+  const read = (offset: number): number => Number(registers.getBigUint64(offset, true))
+  if (read(callNumber) !== number || offsets.some((offset, i) => read(offset) !== others[i])) return false
+  registers.setBigInt64(callArguments[0] ?? 0, BigInt(first), true)
+  registers.setBigInt64(instructionPointer, BigInt(read(instructionPointer) - syscallInstruction.length), true)
   return true
 }

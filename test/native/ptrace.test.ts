@@ -118,7 +118,33 @@ t.test('by its number and result, a call is made again or not', async (t) => {
     const view = new DataView(new ArrayBuffer(size))
     view.setBigInt64(interruptedCall, BigInt(number), true)
     view.setBigInt64(callResult, result, true)
-    t.equal(restartInterrupted(view, registerLayouts.x64), expected !== result, what)
+    t.equal(restartInterrupted(view, [], registerLayouts.x64), expected !== result, what)
     t.equal(view.getBigInt64(callResult, true), expected, what)
+  }
+})
+
+t.test('where the result stands in the place of the first argument, a call is begun again with that', async (t) => {
+  const layout = registerLayouts.arm64
+  const [at, after, stack] = [0xffff_0000_1000, 0xffff_0000_1004, 0xffff_f000_0000]
+  const wait = [22, 7, 0xffff_f000_0010, 1, 0xffff_ffff, 0, 8, stack, after]
+  for (const [what, waitedIn, result, isAgain] of [
+    ['epoll_pwait that was interrupted', wait, -4, true],
+    ['epoll_pwait that found something', wait, 1, false],
+    ['read that was interrupted by a signal', [63, ...wait.slice(1)], -4, false],
+    ['no call before', [], -4, false],
+    ['another call before, from another place', wait.with(8, after + 4), -4, false],
+    ['another call before, by another function', wait.with(7, stack - 16), -4, false],
+    ['another call before, with another time', wait.with(4, 1000), -4, false],
+  ] as const) {
+    const view = new DataView(new ArrayBuffer(layout.size))
+    const put = (offset: number, value: number) => view.setBigInt64(offset, BigInt(value), true)
+    for (const [i, offset] of layout.callArguments.entries()) put(offset, wait[i + 1] ?? 0)
+    put(layout.callNumber, waitedIn[0] ?? 22)
+    put(layout.callResult, result)
+    put(layout.stackPointer, stack)
+    put(layout.instructionPointer, after)
+    t.equal(restartInterrupted(view, waitedIn, layout), isAgain, what)
+    const now = [layout.callResult, layout.instructionPointer].map((offset) => Number(view.getBigInt64(offset, true)))
+    t.same(now, isAgain ? [7, at] : [result, after], what)
   }
 })
