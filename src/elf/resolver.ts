@@ -6,6 +6,7 @@
 //   question: | u32 op | i32 flags  | u64 token | argument …                              from 16 on
 //   answer:   | u32 op | i32 result | u64 token | … struct statx at 48 | path at 304 …    cut at 16 where there is no path
 //   of READ:  | u32 op | i32 result | u64 token | the file …
+import { FILEID_INO64_GEN, NODE_SIZE } from '../kernel/node-handle.js'
 import { fileHandle, MAX_HANDLE_SZ } from '../native/file-handles.js'
 import { atFlags, openFlags } from '../native/open-flags.js'
 import { address, at, frame, type Program } from './program.js'
@@ -72,8 +73,7 @@ const STATX_SIZE = path - statx
 const PATH_MAX = 4096
 const PART = 0x1_0000
 const { AT_FDCWD, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH, AT_HANDLE_CONNECTABLE } = atFlags
-const FILEID_INO64_GEN = 0x81
-const HANDLE_BYTES = 12
+
 /** Of struct file_handle, before the words of the file system. */
 const HANDLE_HEAD = fileHandle.f_handle
 const CHANNEL = 3
@@ -216,13 +216,13 @@ export const resolver: Program = {
     ['if', 'fd', '<', 0, 'orphan'],
     ['call', 'close', TURN],
     // The folder's three words are behind those of the file.
-    ['store', 4, at('cursor'), HANDLE_BYTES],
+    ['store', 4, at('cursor'), NODE_SIZE],
     ['store', 4, at('cursor', 4), FILEID_INO64_GEN],
-    ['load', 'op', 4, at('cursor', 8 + HANDLE_BYTES)],
+    ['load', 'op', 4, at('cursor', 8 + NODE_SIZE)],
     ['store', 4, at('cursor', 8), 'op'],
-    ['load', 'op', 4, at('cursor', 12 + HANDLE_BYTES)],
+    ['load', 'op', 4, at('cursor', 12 + NODE_SIZE)],
     ['store', 4, at('cursor', 12), 'op'],
-    ['load', 'op', 4, at('cursor', 16 + HANDLE_BYTES)],
+    ['load', 'op', 4, at('cursor', 16 + NODE_SIZE)],
     ['store', 4, at('cursor', 16), 'op'],
     ['goto', 'resolve'],
 
@@ -231,7 +231,7 @@ export const resolver: Program = {
     ['move', 'fd', 'result'],
     ['if', 'fd', '<', 0, 'answer'],
     ['move', 'op', 'cursor'],
-    ['add', 'op', HANDLE_HEAD + HANDLE_BYTES],
+    ['add', 'op', HANDLE_HEAD + NODE_SIZE],
     ['call', 'openat2', 'fd', 'op', address('cached'), OPEN_HOW_SIZE],
     ['move', 'op', 'result'],
     ['call', 'close', 'fd'],
@@ -330,7 +330,7 @@ export const resolver: Program = {
     ['call', 'name_to_handle_at', AT_FDCWD, 'op', 'cursor', frame(0), 'fd'],
     ['move', 'fd', 'result'],
     ['if', 'fd', '<', 0, 'answer'],
-    ['move', 'size', HEADER_SIZE + HANDLE_HEAD + 2 * HANDLE_BYTES],
+    ['move', 'size', HEADER_SIZE + HANDLE_HEAD + 2 * NODE_SIZE],
     ['goto', 'send'],
 
     ['label', 'answer'],

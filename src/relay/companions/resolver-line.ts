@@ -1,17 +1,17 @@
 // The relay's line to the resolver: questions are numbered and kept few, answers come when the socket is readable. Without
 // a resolver, or when it is gone, every question is answered with null.
 import { RESOLVER_MESSAGE_SIZE, resolverMessage, resolverQuestions } from '../../elf/resolver.js'
+import { FILEID_INO64_GEN, NODE_SIZE, type NodeHandle, nodeAt } from '../../kernel/node-handle.js'
 import { rawSyscall } from '../../native/ffi.js'
 import { fileHandle } from '../../native/file-handles.js'
 import { borrowPages, returnPages } from '../../native/pages.js'
 import type { Known } from '../find/identity.js'
 import { keyOf } from '../find/query.js'
-import { FILEID_INO64_GEN, type NodeHandle, nodeAt } from '../in-use/looking.js'
 import { attributesFrom } from './cached-attributes.js'
 
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
-const HANDLE_BYTES = 12
+
 /** So many answers fit the socket's queue for certain. */
 const MOST_UNANSWERED = 16
 const MOST_SEEN = 1000
@@ -83,8 +83,8 @@ export class ResolverLine {
 
   private byHandle(op: number, low: number, high: number, generation: number, take: Take, ...rest: Buffer[]): boolean {
     if (this.fd < 0) return false
-    const handle = Buffer.alloc(8 + HANDLE_BYTES)
-    for (const [i, word] of [HANDLE_BYTES, FILEID_INO64_GEN, high, low, generation].entries())
+    const handle = Buffer.alloc(8 + NODE_SIZE)
+    for (const [i, word] of [NODE_SIZE, FILEID_INO64_GEN, high, low, generation].entries())
       handle.writeUInt32LE(word, 4 * i)
     this.question(op, Buffer.concat([handle, ...rest]), take)
     return true

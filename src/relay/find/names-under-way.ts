@@ -10,11 +10,11 @@ import { layout, sizeOf } from '../../fuse/layout.js'
 import { OUT_HEADER_SIZE, replyHeader } from '../../fuse/message.js'
 import { type OpcodeName, opcodes } from '../../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../../fuse/request.js'
+import type { NodeHandle } from '../../kernel/node-handle.js'
 import { attributesFrom } from '../companions/cached-attributes.js'
 import type { Prober } from '../companions/prober.js'
 import type { ResolverLine } from '../companions/resolver-line.js'
 import type { DaemonId } from '../ids/known-names.js'
-import type { NodeHandle } from '../in-use/looking.js'
 import type { Daemon } from '../wire/daemon.js'
 
 const header = layout('fuse_in_header')

@@ -2,17 +2,12 @@
 // wait for the mount (munmap(2) writes back what is dirty). So a companion looks, and we wait for it no longer than we want.
 // Source: fs/proc/task_mmu.c, m_start; fs/fuse/file.c, fuse_vma_close.
 import { RESOLVER_MESSAGE_SIZE, resolverMessage, resolverQuestions } from '../../elf/resolver.js'
+import { type FileHandle, NODE_SIZE, readHandle } from '../../kernel/node-handle.js'
 import { rawSyscall } from '../../native/ffi.js'
 import { fileHandle, MAX_HANDLE_SZ } from '../../native/file-handles.js'
 import { allocate, type Block } from '../../native/memory.js'
 import { atFlags } from '../../native/open-flags.js'
 import { pollEvents, pollOnce } from '../../native/poll.js'
-
-export interface NodeHandle {
-  readonly low: number
-  readonly high: number
-  readonly generation: number
-}
 
 /** So many answers fit the socket's queue for certain. */
 const MOST_UNANSWERED = 3
@@ -21,34 +16,7 @@ const MSG_NOSIGNAL = 0x4000
 const { argument, result, token } = resolverMessage
 /** Since the last answer. */
 const PATIENCE_MS = 100
-/** Source: fs/fuse/inode.c, fuse_encode_fh. Above the bits of the type, a handle with its folder has flags. */
-export const FILEID_INO64_GEN = 0x81
-const FILEID_INO64_GEN_PARENT = 0x82
-const TYPE_BITS = 0xff
-const NODE_SIZE = 12
-const { handle_bytes, handle_type, f_handle } = fileHandle
-
-/** What the handle of a file says. */
-export interface FileHandle {
-  readonly node: NodeHandle
-  /** The folder above its name; null if it was not asked for. */
-  readonly folder: NodeHandle | null
-}
-
-/** What is in a struct file_handle; null if it is none of a FUSE mount. */
-export function readHandle(bytes: Buffer): FileHandle | null {
-  const size = bytes.readUInt32LE(handle_bytes)
-  const type = bytes.readUInt32LE(handle_type) & TYPE_BITS
-  if (size < NODE_SIZE || (type !== FILEID_INO64_GEN && type !== FILEID_INO64_GEN_PARENT)) return null
-  return { node: nodeAt(bytes, f_handle), folder: size < 2 * NODE_SIZE ? null : nodeAt(bytes, f_handle + NODE_SIZE) }
-}
-
-/** The three words of a nodeid. */
-export const nodeAt = (bytes: Buffer, at: number): NodeHandle => ({
-  high: bytes.readUInt32LE(at),
-  low: bytes.readUInt32LE(at + 4),
-  generation: bytes.readUInt32LE(at + 8),
-})
+const { handle_bytes, f_handle } = fileHandle
 
 /**
  * The texts of these files, empty where what is looked for is not in it: most are long and of no interest, and as strings

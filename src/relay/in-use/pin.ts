@@ -1,6 +1,7 @@
 // Something that holds on to a file of a mount.
+
+import type { NodeHandle } from '../../kernel/node-handle.js'
 import { readOr } from '../../kernel/procfs.js'
-import type { NodeHandle } from './looking.js'
 
 /** By what something holds on to a file. Of the last it can't be told which nodeids they use. */
 export type PinKind =

@@ -2,6 +2,7 @@
 // the daemon for anything. Source: proc_pid_fdinfo(5), proc_pid_map_files(5), inotify(7), name_to_handle_at(2).
 import { readdirSync } from 'node:fs'
 import { connectionOf, unescapeOctal } from '../../kernel/mountinfo.js'
+import { type FileHandle, nodeAt, readHandle } from '../../kernel/node-handle.js'
 import { beginningOf, linkOf, namesIn, readOr } from '../../kernel/procfs.js'
 import { cstring, rawSyscall } from '../../native/ffi.js'
 import { fileHandle, MAX_HANDLE_SZ } from '../../native/file-handles.js'
@@ -10,7 +11,7 @@ import { isApart, isSameFile } from '../../native/process.js'
 import type { Fd, Pid, RemoteFd } from '../../native/types.js'
 import { keyOf } from '../find/query.js'
 import { BoundSockets, withBound } from './bound-sockets.js'
-import { type FileHandle, handlesOf, nodeAt, readFiles, readHandle } from './looking.js'
+import { handlesOf, readFiles } from './looking.js'
 import { type Bind, Mounts, namedIn } from './mounts.js'
 import { commandOf, type Pin, type PinKind, unknown } from './pin.js'
 
