@@ -87,6 +87,8 @@ export const syscallNumbers = {
   epoll_ctl: [233, 21],
   inotify_init1: [294, 26],
   inotify_add_watch: [254, 27],
+  fanotify_init: [300, 262],
+  fanotify_mark: [301, 263],
   truncate: [76, 45],
   umask: [95, 166],
   setuid: [105, 146],

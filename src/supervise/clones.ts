@@ -2,9 +2,10 @@
 // with the daemon. So it is looked what the daemon has as soon as anybody has opened the device.
 import { closeFd } from '../native/descriptor.js'
 import { failedWith } from '../native/error.js'
+import { fanotifyEvents, fanotifyOf, takeCausers, UNKNOWN_PID } from '../native/fanotify.js'
 import { drainInotify, inotifyEvents, inotifyOf } from '../native/inotify.js'
 import { pollEvents } from '../native/poll.js'
-import type { Fd } from '../native/types.js'
+import type { Fd, Pid } from '../native/types.js'
 import type { Unwatch } from '../native/watch.js'
 import { type Recaptured, recapture } from './capturing.js'
 import type { ManagedMount } from './managed-mount.js'
@@ -16,7 +17,10 @@ import type { ManagedMount } from './managed-mount.js'
 const FIRST_LOOK_MS = 1
 const LAST_LOOK_MS = 1000
 const LONGEST_LOOK_MS = 5000
-/** After a look in vain nobody looks for so much longer than it took: others open the device too. */
+/**
+ * After a look in vain nobody looks for so much longer than it took, where it is not known who has opened the device: others
+ * do so too.
+ */
 const REST = 20
 /** What a look took can have been the load of the machine. */
 const LONGEST_REST_MS = 200
@@ -30,18 +34,18 @@ export function followClones(m: ManagedMount): void {
 }
 
 export class Clones {
-  private readonly opened: Fd | null = openings()
+  private readonly openings: Openings | null = openingsOf('/dev/fuse')
   private readonly unwatch: Unwatch | null
   private timer: NodeJS.Timeout | undefined
   private restsUntil = 0
 
   constructor(private readonly m: ManagedMount) {
-    const { opened } = this
+    const { openings } = this
     this.unwatch =
-      opened &&
-      m.watcher.watch(opened, pollEvents.POLLIN, () => {
-        drainInotify(opened)
-        this.after(0, FIRST_LOOK_MS)
+      openings &&
+      m.watcher.watch(openings.fd, pollEvents.POLLIN, () => {
+        const { leader } = m
+        if (leader !== null && openings.haveBeenBy(leader.pid)) this.after(0, FIRST_LOOK_MS)
       })
   }
 
@@ -59,16 +63,17 @@ export class Clones {
       // The daemon or a holder is just ending; whoever watches it will tell.
     }
     const ended = performance.now()
-    this.restsUntil = found.opened > 0 ? 0 : ended + Math.min((ended - began) * REST, LONGEST_REST_MS)
+    const rests = found.opened === 0 && this.openings?.tellWho !== true
+    this.restsUntil = rests ? ended + Math.min((ended - began) * REST, LONGEST_REST_MS) : 0
     // Where nobody tells of what is opened, it is looked for at intervals.
-    if (againMs <= LAST_LOOK_MS || !found.isSettled || this.opened === null)
+    if (againMs <= LAST_LOOK_MS || !found.isSettled || this.openings === null)
       this.after(againMs, Math.min(againMs * 2, LONGEST_LOOK_MS))
   }
 
   close(): void {
     clearTimeout(this.timer)
     this.unwatch?.()
-    if (this.opened !== null) closeFd(this.opened)
+    if (this.openings !== null) closeFd(this.openings.fd)
   }
 
   /** Several that are opened while it rests are one reason to look. */
@@ -80,12 +85,50 @@ export class Clones {
   }
 }
 
-/** Null where it cannot be had: a user may have so many of them. */
-function openings(): Fd | null {
+/** Somebody has opened a file whenever `fd` is readable. */
+interface Openings {
+  readonly fd: Fd
+  /** True if it is known who. */
+  readonly tellWho: boolean
+  /** Takes note of those up to now. True if this process may have been among them. */
+  haveBeenBy(pid: Pid): boolean
+}
+
+/** Null where they cannot be told: a user may watch so many files. */
+function openingsOf(path: string): Openings | null {
+  return byFanotify(path) ?? byInotify(path)
+}
+
+function byFanotify(path: string): Openings | null {
+  const fd = unless(() => fanotifyOf(path, fanotifyEvents.FAN_OPEN))
+  if (fd === null) return null
+  const haveBeenBy = (pid: Pid): boolean => {
+    const openers = takeCausers(fd)
+    return openers.has(pid) || openers.has(UNKNOWN_PID)
+  }
+  return { fd, tellWho: true, haveBeenBy }
+}
+
+function byInotify(path: string): Openings | null {
+  const fd = unless(() => inotifyOf(path, inotifyEvents.IN_OPEN))
+  if (fd === null) return null
+  const haveBeenBy = (): boolean => {
+    drainInotify(fd)
+    return true
+  }
+  return { fd, tellWho: false, haveBeenBy }
+}
+
+/** Null where there is none for this user, on this kernel or any more. */
+function unless(open: () => Fd): Fd | null {
   try {
-    return inotifyOf('/dev/fuse', inotifyEvents.IN_OPEN)
+    return open()
   } catch (error) {
-    if (failedWith(error, 'EMFILE', 'ENFILE', 'ENOSPC', 'ENOMEM', 'ENOSYS', 'ENOENT', 'EACCES')) return null
+    if (failedWith(error, ...wanting)) return null
     throw error
   }
 }
+const wanting = [
+  ...['EMFILE', 'ENFILE', 'ENOSPC', 'ENOMEM'],
+  ...['ENOSYS', 'EINVAL', 'ENODEV', 'EOPNOTSUPP', 'EXDEV', 'EPERM', 'ENOENT', 'EACCES'],
+] as const
