@@ -40,7 +40,7 @@ export function table(report: BenchReport, paint: Paint): string {
     return aligned([
       ['daemon', 'load', 'without/s', 'with/s', 'ratio', '95 %', 'limit 1.00'],
       ...results.map((each) => [
-        each.daemon,
+        each.healed ? `${each.daemon}, healed` : each.daemon,
         each.load,
         each.without.toFixed(0),
         each.with.toFixed(0),

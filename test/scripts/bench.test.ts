@@ -28,7 +28,8 @@ t.test('scripts/bench', { skip: skip || withoutFio() }, async (t) => {
 
   t.test('counts operations with and without keepmount', async (t) => {
     const { operations } = report
-    t.equal(operations?.length, 6)
+    t.equal(operations?.length, 9)
+    t.equal(operations?.filter(({ healed }) => healed).length, 3)
     for (const { daemon, load, pairs, ratio } of operations ?? []) {
       t.equal(pairs.length, quick.pairs)
       t.ok(
