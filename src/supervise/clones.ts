@@ -44,8 +44,9 @@ export class Clones {
     this.unwatch =
       openings &&
       m.watcher.watch(openings.fd, pollEvents.POLLIN, () => {
-        const { leader } = m
-        if (leader !== null && openings.haveBeenBy(leader.pid)) this.after(0, FIRST_LOOK_MS)
+        const openers = openings.take()
+        const isOurs = openers.has(UNKNOWN_PID) || (m.leader !== null && openers.has(m.leader.pid))
+        if (isOurs) this.after(0, FIRST_LOOK_MS)
       })
   }
 
@@ -85,13 +86,15 @@ export class Clones {
   }
 }
 
+const SOMEBODY: ReadonlySet<Pid> = new Set([UNKNOWN_PID])
+
 /** Somebody has opened a file whenever `fd` is readable. */
 interface Openings {
   readonly fd: Fd
   /** True if it is known who. */
   readonly tellWho: boolean
-  /** Takes note of those up to now. True if this process may have been among them. */
-  haveBeenBy(pid: Pid): boolean
+  /** Takes those up to now: who has opened it, UNKNOWN_PID among them if that is not known of all. */
+  take(): ReadonlySet<Pid>
 }
 
 /** Null where they cannot be told: a user may watch so many files. */
@@ -101,22 +104,17 @@ function openingsOf(path: string): Openings | null {
 
 function byFanotify(path: string): Openings | null {
   const fd = unless(() => fanotifyOf(path, fanotifyEvents.FAN_OPEN))
-  if (fd === null) return null
-  const haveBeenBy = (pid: Pid): boolean => {
-    const openers = takeCausers(fd)
-    return openers.has(pid) || openers.has(UNKNOWN_PID)
-  }
-  return { fd, tellWho: true, haveBeenBy }
+  return fd === null ? null : { fd, tellWho: true, take: () => takeCausers(fd) }
 }
 
 function byInotify(path: string): Openings | null {
   const fd = unless(() => inotifyOf(path, inotifyEvents.IN_OPEN))
   if (fd === null) return null
-  const haveBeenBy = (): boolean => {
+  const take = (): ReadonlySet<Pid> => {
     drainInotify(fd)
-    return true
+    return SOMEBODY
   }
-  return { fd, tellWho: false, haveBeenBy }
+  return { fd, tellWho: false, take }
 }
 
 /** Null where there is none for this user, on this kernel or any more. */
@@ -124,11 +122,8 @@ function unless(open: () => Fd): Fd | null {
   try {
     return open()
   } catch (error) {
-    if (failedWith(error, ...wanting)) return null
+    if (failedWith(error, ...wants)) return null
     throw error
   }
 }
-const wanting = [
-  ...['EMFILE', 'ENFILE', 'ENOSPC', 'ENOMEM'],
-  ...['ENOSYS', 'EINVAL', 'ENODEV', 'EOPNOTSUPP', 'EXDEV', 'EPERM', 'ENOENT', 'EACCES'],
-] as const
+const wants = 'EMFILE ENFILE ENOSPC ENOMEM ENOSYS EINVAL ENODEV EOPNOTSUPP EXDEV EPERM ENOENT EACCES'.split(' ')

@@ -1,7 +1,7 @@
 // Daemons with clone_fd: each thread of theirs has a file of its own, whose requests die with it. Tried with libfuse's own
 // example passthrough_ll, built from libfuse3-dev as it is shipped.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { fuseFdsOf } from '../../src/kernel/process.js'
@@ -12,6 +12,7 @@ import { builtExample, noExamples } from '../fixtures/compiled.js'
 import { until, within } from '../fixtures/deadline.js'
 import { Managed, unlimited } from '../fixtures/managed.js'
 import { placeFor } from '../fixtures/place.js'
+import { mirrorCommand } from '../fixtures/project.js'
 
 const example = '/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c'
 const skip =
@@ -86,3 +87,35 @@ t.test(
     await nothingLeft(t, place)
   },
 )
+
+t.test(
+  'an opening while there is no daemon keeps nobody busy',
+  { skip: process.getuid?.() !== 0 && 'needs root', timeout: 60_000 },
+  async (t) => {
+    const place = placeFor(t)
+    const flag = place.path('flag')
+    const managed = await Managed.serving(place, {
+      daemon: ['sh', '-c', '[ -e "$0" ] && exit 1; exec "$@"', flag, ...mirrorCommand(place.source, place.mount)],
+      options: ['--restart-sec', '3'],
+    })
+    writeFileSync(flag, '')
+    process.kill(managed.daemon, 'SIGKILL')
+    await managed.event('crashed', { where: ({ restart_in_ms }) => (restart_in_ms ?? 0) > 0 })
+    closeSync(openSync('/dev/fuse', 'r'))
+    const before = ticksOf(managed.pid)
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    const ticks = ticksOf(managed.pid) - before
+    t.ok(ticks < 20, `${ticks} of 100 ticks`)
+    rmSync(flag)
+    await managed.event('revived')
+    await managed.stop()
+    await nothingLeft(t, place)
+  },
+)
+
+/** Processor time, in hundredths of a second. Source: proc_pid_stat(5), utime and stime. */
+function ticksOf(pid: number): number {
+  const [, , , , , , , , , , , utime, stime] =
+    readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return Number(utime) + Number(stime)
+}
