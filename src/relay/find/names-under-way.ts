@@ -15,6 +15,7 @@ import { attributesFrom } from '../companions/cached-attributes.js'
 import type { Prober } from '../companions/prober.js'
 import type { ResolverLine } from '../companions/resolver-line.js'
 import type { DaemonId } from '../ids/known-names.js'
+import { shapeOf } from '../translate/shapes.js'
 import type { Daemon } from '../wire/daemon.js'
 
 const header = layout('fuse_in_header')
@@ -185,14 +186,15 @@ const underLock = new Set<number>(
     ] as OpcodeName[]
   ).map((name) => opcodes[name].number),
 )
-const renames = new Set<number>([opcodes.RENAME.number, opcodes.RENAME2.number])
 
 function mayHoldLock(request: Buffer, folder: DaemonId): boolean {
   // Of two files that are exchanged, the times of one may come while the other is looked for.
   if (bringsTimes(request)) return true
   const opcode = request.readUInt32LE(header.opcode.offset)
   if (!underLock.has(opcode)) return false
-  return isAt(request, header.nodeid.offset, folder) || (renames.has(opcode) && isAt(request, IN_HEADER_SIZE, folder))
+  return (
+    isAt(request, header.nodeid.offset, folder) || (shapeOf(opcode).isRename && isAt(request, IN_HEADER_SIZE, folder))
+  )
 }
 
 const isAt = (request: Buffer, at: number, { low, high }: DaemonId): boolean =>

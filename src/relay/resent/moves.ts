@@ -7,18 +7,12 @@ import { layout } from '../../fuse/layout.js'
 import { opcodes } from '../../fuse/opcodes.js'
 import { IN_HEADER_SIZE } from '../../fuse/request.js'
 import { DELETED, isOfNoName } from '../find/identity.js'
+import { shapeOf } from '../translate/shapes.js'
 
 const header = layout('fuse_in_header')
 const rename2In = layout('fuse_rename2_in')
 const RENAME_EXCHANGE = 2
 const SLASH = Buffer.from('/')
-/** What changes the paths that the kernel has, and where its names begin. */
-const rows = new Map<number, number>([
-  [opcodes.UNLINK.number, IN_HEADER_SIZE],
-  [opcodes.RMDIR.number, IN_HEADER_SIZE],
-  [opcodes.RENAME.number, IN_HEADER_SIZE + layout('fuse_rename_in').$size],
-  [opcodes.RENAME2.number, IN_HEADER_SIZE + rename2In.$size],
-])
 
 /** What was by the one path is by the other now, or by none. */
 type Change = readonly [from: Buffer, to: Buffer | null]
@@ -26,7 +20,7 @@ type Change = readonly [from: Buffer, to: Buffer | null]
 /** True of a request that was sent again and may have changed a path already. */
 export const isMove = (request: Buffer): boolean =>
   request.readUInt32LE(header.unique.offset + 4) >= FUSE_UNIQUE_RESEND_HIGH &&
-  rows.has(request.readUInt32LE(header.opcode.offset))
+  shapeOf(request.readUInt32LE(header.opcode.offset)).takesNames
 
 export class Moves {
   private readonly made: (readonly Change[])[] = []
@@ -38,11 +32,11 @@ export class Moves {
    */
   add(request: Buffer, pathOf: (low: number, high: number) => Buffer | undefined): void {
     const opcode = request.readUInt32LE(header.opcode.offset)
-    const namesAt = rows.get(opcode) ?? request.length
+    const { nameAt, isRename } = shapeOf(opcode)
     const folder = (at: number): Buffer | undefined => pathOf(request.readUInt32LE(at), request.readUInt32LE(at + 4))
-    const [name, newName] = namesFrom(request, namesAt)
+    const [name, newName] = namesFrom(request, nameAt)
     const from = joined(folder(header.nodeid.offset), name)
-    if (namesAt === IN_HEADER_SIZE) {
+    if (!isRename) {
       if (from) this.made.push([[from, null]])
       return
     }

@@ -1,11 +1,9 @@
 // The kernel's requests that the daemon has and has not answered: what is needed to translate the reply.
 import { FUSE_UNIQUE_RESEND_HIGH } from '../../fuse/flags.js'
-import { opcodes } from '../../fuse/opcodes.js'
 import { WideTable } from '../ids/wide-table.js'
+import { shapeOf } from './shapes.js'
 
 const FIRST_SIZE = 64
-/** Requests after which a path may lead to another file. */
-const moving = new Set<number>((['RENAME', 'RENAME2', 'UNLINK', 'RMDIR'] as const).map((name) => opcodes[name].number))
 
 export class Pending {
   opcode = new Uint8Array(FIRST_SIZE)
@@ -37,7 +35,7 @@ export class Pending {
     this.flags[slot] = flags
     this.name[slot] = 0
     this.byUnique.set(low, high, slot)
-    if (moving.has(opcode)) this.moves++
+    if (shapeOf(opcode).takesNames) this.moves++
     return slot
   }
 
@@ -51,7 +49,7 @@ export class Pending {
     const slot = this.byUnique.delete(low, high)
     if (slot < 0) return slot
     this.free.push(slot)
-    if (moving.has(this.opcode[slot] ?? 0)) this.moves--
+    if (shapeOf(this.opcode[slot] ?? 0).takesNames) this.moves--
     return slot
   }
 
