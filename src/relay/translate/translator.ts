@@ -323,7 +323,7 @@ export class Translator implements Late {
     const at = place.offset
     const [low, high] = [view.getUint32(at, true), view.getUint32(at + 4, true)]
     let handle = this.handles.ofLife(low, high)
-    if (handle < 0) handle = this.earlierHandle(shape, place, opcode, length, node, on)
+    if (handle < 0) handle = this.earlierHandle(shape, place, opcode, length, on)
     if (handle < 0) return handle
     view.setUint32(at, this.handles.daemonLow[handle] ?? 0, true)
     view.setUint32(at + 4, this.handles.daemonHigh[handle] ?? 0, true)
@@ -331,18 +331,11 @@ export class Translator implements Late {
   }
 
   /** The handle of an earlier life, as `putHandle` has it. @param on the node that it is open on */
-  private earlierHandle(
-    shape: Shape,
-    place: HandlePlace,
-    opcode: number,
-    length: number,
-    node: number,
-    on: number,
-  ): number {
+  private earlierHandle(shape: Shape, place: HandlePlace, opcode: number, length: number, on: number): number {
     const { view } = this.wire.request
     const at = place.offset
     const [low, high] = [view.getUint32(at, true), view.getUint32(at + 4, true)]
-    if (opcode === RELEASE) this.keptOpen.closed(this.nodes.kernelLow[node] ?? 0, this.nodes.kernelHigh[node] ?? 0)
+    if (opcode === RELEASE) this.keptOpen.closed(this.nodes.kernelLow[on] ?? 0, this.nodes.kernelHigh[on] ?? 0)
     const carries = shape.openFlags !== 0 && length >= shape.openFlags + 4
     const carried = carries ? view.getUint32(shape.openFlags, true) : -1
     // What the kernel writes from its cache carries no flags.
