@@ -16,5 +16,9 @@ export function mayBe(name: string, link: string): boolean {
   return link.startsWith('socket:') ? name.startsWith('UNIX') : name === basename(link)
 }
 
+/** True of a file that is on no mount. */
+export const hasNoPath = (name: string): boolean =>
+  isWhole(name) ? !name.startsWith('/') : name.startsWith('[') && name.endsWith(']')
+
 /** True if it is called as in /proc/PID/fd. */
 export const isWhole = (name: string): boolean => name.startsWith('/') || /^\w+:\[\d+\]$|^anon_inode:/.test(name)

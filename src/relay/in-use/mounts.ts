@@ -1,7 +1,7 @@
 // Where a mount is seen, in all mount namespaces, and what holds on to it without being a process.
 import { isFuse, type Mount, parseMountinfo, unescapeOctal } from '../../kernel/mountinfo.js'
 import { linkOf, namesIn, readOr } from '../../kernel/procfs.js'
-import { isWhole, ringFiles } from '../../kernel/ring-files.js'
+import { hasNoPath, ringFiles } from '../../kernel/ring-files.js'
 import { type Pin, type PinKind, unknown } from './pin.js'
 
 /** A bind mount of a part of the mount. */
@@ -51,7 +51,7 @@ export class Mounts {
 
   /** True if one of the files registered with an io_uring is on it, or may be. */
   isInRing(info: string): boolean {
-    return ringFiles(info).some((name) => (isWhole(name) ? this.mayBeOn(name) : !/^\[.*\]$/.test(name)))
+    return ringFiles(info).some((name) => (name.startsWith('/') ? this.mayBeOn(name) : !hasNoPath(name)))
   }
 
   /** True if a layer of an overlay lies below a mountpoint; the options escape what separates them. */
