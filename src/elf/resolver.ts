@@ -73,7 +73,6 @@ const STATX_SIZE = path - statx
 const PATH_MAX = 4096
 const PART = 0x1_0000
 const { AT_FDCWD, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH, AT_HANDLE_CONNECTABLE } = atFlags
-
 /** Of struct file_handle, before the words of the file system. */
 const HANDLE_HEAD = fileHandle.f_handle
 const CHANNEL = 3

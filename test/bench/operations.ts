@@ -14,6 +14,10 @@ export interface OperationsResult extends Ratio {
   readonly load: Load
 }
 
+/** What is measured, as it is shown. */
+export const labelOf = ({ daemon, healed }: Pick<OperationsResult, 'daemon' | 'healed'>): string =>
+  healed ? `${daemon}, healed` : daemon
+
 export async function measureOperations({ effort, progress }: BenchOptions): Promise<OperationsResult[]> {
   const results: OperationsResult[] = []
   for (const daemon of Object.keys(daemons) as Daemon[]) results.push(...(await measureDaemon(daemon, false)))
@@ -35,8 +39,7 @@ export async function measureOperations({ effort, progress }: BenchOptions): Pro
           const ratio = await inPairs(
             effort.pairs,
             (side) => loads[load](sides[side], effort.slice_ms),
-            (number) =>
-              progress(`${healed ? `${daemon}, healed` : daemon}, ${load}: pair ${number} of ${effort.pairs}`),
+            (number) => progress(`${labelOf({ daemon, healed })}, ${load}: pair ${number} of ${effort.pairs}`),
           )
           of.push({ daemon, healed, load, ...ratio })
         }

@@ -3,7 +3,7 @@ import type { Paint } from '../../src/cli/output/paint.js'
 import type { BenchReport } from './bench.js'
 import { type DeathsResult, kindOf } from './deaths.js'
 import type { MemoryResult } from './memory.js'
-import type { OperationsResult } from './operations.js'
+import { labelOf, type OperationsResult } from './operations.js'
 import type { RelayResult } from './relay.js'
 
 /** Milliseconds that a revival may take longer than the daemon's own start. */
@@ -40,7 +40,7 @@ export function table(report: BenchReport, paint: Paint): string {
     return aligned([
       ['daemon', 'load', 'without/s', 'with/s', 'ratio', '95 %', 'limit 1.00'],
       ...results.map((each) => [
-        each.healed ? `${each.daemon}, healed` : each.daemon,
+        labelOf(each),
         each.load,
         each.without.toFixed(0),
         each.with.toFixed(0),
